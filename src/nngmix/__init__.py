@@ -1,0 +1,26 @@
+"""nngmix: a handful of labelled anomalies plus a sea of unlabelled rows makes a better detector.
+
+The names below load on first use, so that ``import nngmix`` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nngmix.sampling import Duplicate, NNGMix
+
+_HOME = {"NNGMix": "nngmix.sampling", "Duplicate": "nngmix.sampling"}
+
+__all__ = ["Duplicate", "NNGMix", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'nngmix' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
