@@ -1,0 +1,72 @@
+"""Random streams that give the same rows whatever the number of threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+# Cells generated at a time: 1 MB in double precision, so that a block's arithmetic stays in cache.
+_BLOCK_CELLS = 1 << 17
+
+
+def seed_of(random_state: Any) -> np.random.SeedSequence:
+    """Turn scikit-learn's ``random_state`` into the seed of many independent streams.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        An int gives the same seed every time; a RandomState a new one a call; None an
+        unforeseeable one.
+
+    Returns
+    -------
+    numpy.random.SeedSequence
+    """
+    if random_state is None:
+        return np.random.SeedSequence()
+    if isinstance(random_state, (int, np.integer)):
+        return np.random.SeedSequence(int(random_state))
+    drawn = check_random_state(random_state).randint(0, 2**32, size=4, dtype=np.uint32)
+    return np.random.SeedSequence(drawn.tolist())
+
+
+def fill(
+    out: NDArray[Any],
+    draw: Callable[[NDArray[Any], np.random.Generator, int], None],
+    seed: np.random.SeedSequence,
+    n_jobs: int | None,
+) -> None:
+    """Fill an array block by block, every block from a stream of its own.
+
+    Parameters
+    ----------
+    out : ndarray of shape (n_rows, n_features)
+        Written in place.
+    draw : callable
+        ``draw(block, rng, first)`` writes the rows of ``block``; ``first`` is the place of its
+        first row in ``out``.
+    seed : numpy.random.SeedSequence
+        Fixes all streams.
+    n_jobs : int or None
+        Threads, in joblib's way of counting. The rows do not depend on it.
+    """
+    rows = max(1, _BLOCK_CELLS // out.shape[1])
+
+    def one(block: int) -> None:
+        # Blocks are cut by the shape alone, so a block's stream is the same on any machine.
+        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
+        first = block * rows
+        draw(out[first : first + rows], np.random.Generator(np.random.SFC64(child)), first)
+
+    blocks = range(-(-len(out) // rows))
+    threads = min(effective_n_jobs(n_jobs), len(blocks))
+    if threads <= 1:
+        for block in blocks:
+            one(block)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, blocks))
