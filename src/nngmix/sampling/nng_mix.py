@@ -4,9 +4,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
 from nngmix.sampling.base import BaseSampler, Floats
+from nngmix.sampling.mixing import ALPHA, draw_weights, mix
 from nngmix.sampling.pool import Pool
 
 
@@ -98,7 +99,7 @@ class NNGMix(BaseSampler):
         **BaseSampler._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "sigma": [Interval(Real, 0, None, closed="left")],
-        "alpha": [Interval(Real, 0, None, closed="neither"), StrOptions({"uniform"})],
+        "alpha": ALPHA,
     }
 
     def __init__(
@@ -132,13 +133,8 @@ class NNGMix(BaseSampler):
         rows = np.concatenate([pool.anomalies, pool.unlabelled])
         coin = rng.random(n) < 0.5
         column = np.where(coin, rng.integers(n_own, size=n), n_own + rng.integers(n_other, size=n))
-        drawn = rng.random(n) if self.alpha == "uniform" else rng.beta(*2 * [float(self.alpha)], n)
-        weight = drawn.astype(out.dtype)[:, None]
-        b = rows[partners[a, column]]
-        # b + w (a - b), not w a + (1 - w) b: equal parents then give that very value.
-        np.subtract(pool.anomalies[a], b, out=out)
-        out *= weight
-        out += b
+        weight = draw_weights(rng, self.alpha, n, out.dtype)
+        mix(pool.anomalies[a], rows[partners[a, column]], weight, out)
         if self.sigma > 0:
             noise = rng.standard_normal(out.shape, dtype=out.dtype)
             noise *= self.sigma * np.sqrt(weight**2 + (1 - weight) ** 2)

@@ -1,0 +1,160 @@
+"""What was generated, and where: one map of all rows, before and after."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.floating]
+
+# Rows drawn of each kind: more would neither be seen nor be embedded in reasonable time.
+_SHOWN = 1500
+# Okabe and Ito's colours, told apart by colour-blind readers and on grey paper.
+_GREY, _BLUE, _VERMILION = "#b0b0b0", "#0072b2", "#d55e00"
+
+
+def embed(rows: Floats, *, random_state: int = 0) -> Floats:
+    """Place rows on a plane so that near rows stay near.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        At least two rows, finite. Columns are scaled to [0, 1] first.
+    random_state : int, default=0
+        Fixes the map.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, 2)
+        One or two features are shown as they are; more go through t-SNE, started from the
+        principal components.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> embed(np.random.default_rng(0).normal(size=(50, 5))).shape
+    (50, 2)
+    """
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    scaled = (rows - low) / np.where(high > low, high - low, 1)
+    if rows.shape[1] == 1:
+        return np.hstack([scaled, np.zeros_like(scaled)])
+    if rows.shape[1] == 2:
+        return scaled
+    if len(rows) < 5:
+        return PCA(2).fit_transform(scaled)
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=random_state).fit_transform(
+        scaled
+    )
+
+
+def plot_pseudo_anomalies(
+    unlabelled: Floats,
+    labelled: Floats,
+    pseudo: Floats,
+    *,
+    hidden: NDArray[np.bool_] | None = None,
+    name: str = "pseudo-anomalies",
+    title: str = "",
+    random_state: int = 0,
+) -> "Figure":
+    """Draw the training rows before and after pseudo-anomalies are added, on one map.
+
+    Parameters
+    ----------
+    unlabelled : ndarray of shape (n_unlabelled, n_features)
+        Unlabelled rows.
+    labelled : ndarray of shape (n_labelled, n_features)
+        Labelled anomalies.
+    pseudo : ndarray of shape (n_pseudo, n_features)
+        Generated rows.
+    hidden : ndarray of shape (n_unlabelled,), bool, default=None
+        Which unlabelled rows are anomalies in truth, where that is known.
+    name : str, default="pseudo-anomalies"
+        What generated the rows, for the right panel's title.
+    title : str, default=""
+        Above both panels.
+    random_state : int, default=0
+        Fixes the map, and which rows are shown: at most 1500 of a kind.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels; save it with its ``savefig``.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> figure = plot_pseudo_anomalies(
+    ...     rng.normal(size=(40, 2)), rng.normal(4, 1, (3, 2)), rng.normal(4, 1, (30, 2)))
+    >>> len(figure.axes)
+    2
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'nngmix[plot]'") from None
+
+    rng = np.random.default_rng(random_state)
+
+    def some(n: int) -> NDArray[np.intp]:
+        chosen = rng.choice(n, _SHOWN, replace=False) if n > _SHOWN else np.arange(n)
+        return np.sort(chosen)
+
+    kept = [some(len(unlabelled)), some(len(labelled)), some(len(pseudo))]
+    parts = [unlabelled[kept[0]], labelled[kept[1]], pseudo[kept[2]]]
+    plane = embed(np.concatenate(parts), random_state=random_state)
+    u, a, p = np.split(plane, np.cumsum([len(part) for part in parts])[:2])
+    # A Figure of its own, not pyplot's: no global state, no display needed.
+    figure = Figure(figsize=(11, 5.2), layout="constrained", dpi=130)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for panel in panels:
+        panel.scatter(
+            *u.T, s=9, c=_GREY, alpha=0.6, lw=0, label=f"unlabelled ({len(unlabelled):,})"
+        )
+        if hidden is not None and hidden.any():
+            veiled = u[hidden[kept[0]]]
+            panel.scatter(
+                *veiled.T,
+                s=30,
+                facecolors="none",
+                edgecolors="black",
+                lw=0.7,
+                label=f"of these, hidden anomalies ({int(hidden.sum()):,})",
+            )
+        panel.set(xticks=[], yticks=[])
+        for side in panel.spines.values():
+            side.set_color("#d0d0d0")
+    panels[0].set_title("before", fontsize=11)
+    panels[1].set_title(f"after {name}", fontsize=11)
+    panels[1].scatter(
+        *p.T, s=14, c=_BLUE, alpha=0.45, lw=0, label=f"pseudo-anomalies ({len(pseudo):,})"
+    )
+    for panel in panels:
+        panel.scatter(
+            *a.T,
+            s=90,
+            c=_VERMILION,
+            marker="*",
+            lw=0.6,
+            edgecolors="white",
+            zorder=3,
+            label=f"labelled anomalies ({len(labelled):,})",
+        )
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=12)
+    return figure
