@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from nngmix.detectors import MLP
+from nngmix.detectors import mlp as module
+
+# scikit-learn's own warning about its 200 iterations, where the tests call it directly.
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equals_scikit_learn_with_default_settings(rows, more, dtype):
+    X, y = rows
+    X = X.astype(dtype)
+    more = more.astype(dtype)
+    detector = MLP(random_state=3).fit(X, y)
+    plain = MLPClassifier(random_state=3).fit(X, y)
+    assert np.array_equal(detector.predict_proba(more), plain.predict_proba(more))
+    assert np.array_equal(detector.decision_function(more), plain.predict_proba(more)[:, 1])
+    assert detector.model_.coefs_[0].dtype == dtype
+    assert detector.loss_curve_ == plain.loss_curve_
+    assert detector.n_iter_ == plain.n_iter_
+
+
+def test_hands_every_setting_on(rows, more):
+    X, y = rows
+    settings = {
+        "hidden_layer_sizes": (7, 5),
+        "alpha": 0.01,
+        "batch_size": 16,
+        "learning_rate_init": 0.01,
+        "max_iter": 15,
+        "early_stopping": True,
+        "random_state": 1,
+    }
+    detector = MLP(**settings).fit(X, y)
+    plain = MLPClassifier(**settings).fit(X, y)
+    assert np.array_equal(detector.predict_proba(more), plain.predict_proba(more))
+
+
+def test_hands_weights_on(rows, more):
+    X, y = rows
+    if not module.has_fit_parameter(MLPClassifier, "sample_weight"):
+        pytest.skip("MLPClassifier takes sample_weight from scikit-learn 1.7 on")
+    weights = np.where(y, 3.0, 1.0)
+    detector = MLP(random_state=0).fit(X, y, sample_weight=weights)
+    plain = MLPClassifier(random_state=0).fit(X, y, sample_weight=weights)
+    assert np.array_equal(detector.predict_proba(more), plain.predict_proba(more))
+
+
+def test_reaching_max_iter_gives_no_warning(recwarn, rows):
+    detector = MLP(max_iter=3, random_state=0).fit(*rows)
+    assert detector.n_iter_ == len(detector.loss_curve_) == 3
+    assert not recwarn.list
+
+
+def test_other_warnings_come_through(rows):
+    with pytest.warns(UserWarning, match="batch_size"):
+        MLP(batch_size=1000, max_iter=3, random_state=0).fit(*rows)
+
+
+def test_a_warning_made_an_error_stays_one(rows):
+    with pytest.raises(UserWarning, match="batch_size"):
+        MLP(batch_size=1000, max_iter=3, random_state=0).fit(*rows)
+
+
+def test_ctrl_c_inside_training_is_not_swallowed(monkeypatch, rows):
+    passed = MLPClassifier._backprop
+    calls = []
+
+    def interrupt(self, *args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return passed(self, *args)
+
+    monkeypatch.setattr(MLPClassifier, "_backprop", interrupt)
+    detector = MLP(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(*rows)
+    assert not hasattr(detector, "model_")
+
+
+def test_older_scikit_learn_refuses_weights(monkeypatch, rows):
+    monkeypatch.setattr(module, "has_fit_parameter", lambda *_: False)
+    with pytest.raises(ValueError, match=r"sample_weight with scikit-learn 1\.7"):
+        MLP().fit(*rows, sample_weight=np.ones(128))
+    assert MLP(max_iter=3).fit(*rows).n_iter_ == 3
+
+
+def test_verbose_prints_the_loss(capsys, rows):
+    MLP(max_iter=2, random_state=0, verbose=True).fit(*rows)
+    assert "Iteration 2, loss" in capsys.readouterr().out
