@@ -42,7 +42,8 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
     known = np.isin(flat, [0, 1]) if flat.dtype.kind in "biuf" else _known(flat)
     if not known.all():
         odd = flat[~known]
-        shown = ", ".join(repr(value) for value in dict.fromkeys(odd[:1000].tolist()))
+        # By their text: NaN is not equal to itself, and would be shown again and again.
+        shown = ", ".join(dict.fromkeys(repr(value) for value in odd[:1000].tolist()))
         shown = shown if len(shown) < 60 else shown[:57] + "..."
         raise ValueError(
             "y must hold only 0 (unlabelled) and 1 (labelled anomaly), or False and True. "

@@ -79,7 +79,10 @@ class Table:
         """Original rows, untouched and first, then the generated ones."""
         new = self.rebuild(values)
         if self._frame is None:
-            return self._array.tolist() + new if self._list else np.concatenate([self._array, new])
+            if self._list:
+                return self._array.tolist() + new
+            # dtype: NumPy would bring a foreign byte order home.
+            return np.concatenate([self._array, new], dtype=self._array.dtype)
         both = nw.concat([self._frame, nw.from_native(new, eager_only=True)], how="vertical")
         # As imbalanced-learn does: a resampled table has a fresh index.
         return nw.maybe_reset_index(both).to_native()
@@ -132,8 +135,7 @@ def _frame_values(frame: nw.DataFrame[Any]) -> Floats:
             )
     single = bool(columns) and all(dtype == nw.Float32 for _, dtype in columns)
     values = np.empty((len(frame), len(columns)), dtype=np.float32 if single else np.float64)
-    for i, (name, dtype) in enumerate(columns):
-        column = frame[name]
+    for i, ((_, dtype), column) in enumerate(zip(columns, frame.iter_columns(), strict=True)):
         if not dtype.is_float() and column.is_null().any():
             column = column.cast(nw.Float64)
         values[:, i] = column.to_numpy()

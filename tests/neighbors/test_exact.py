@@ -1,0 +1,135 @@
+"""The neighbour search is exact, and its answer depends on the rows alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nngmix.neighbors import k_nearest, merge_nearest, row_keys
+
+
+def naive(queries, rows, k, scale=None):
+    """Distances of all pairs, sorted by (distance, key)."""
+    scale = 1.0 if scale is None else scale
+    difference = (queries[:, None].astype(float) - rows[None].astype(float)) / scale
+    distance = (difference**2).sum(axis=2)
+    keys = row_keys(rows)
+    order = np.array([np.lexsort((keys, d)) for d in distance])[:, :k]
+    return np.take_along_axis(distance, order, axis=1), order
+
+
+# Small whole numbers make ties and duplicates common; the offsets make cancellation severe.
+tables = st.tuples(
+    st.integers(1, 40),
+    st.integers(1, 300),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(["grid", "normal", "offset", "wide"]),
+    st.integers(0, 2**32 - 1),
+)
+
+
+def make(table):
+    n_queries, n_rows, n_features, k, dtype, kind, seed = table
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_queries + n_rows, n_features))
+    if kind == "grid":
+        X = rng.integers(0, 3, X.shape).astype(float)
+    elif kind == "offset":
+        X = X + 1e4
+    elif kind == "wide":
+        X = X * 10.0 ** rng.integers(-6, 7, n_features)
+    X = X.astype(dtype)
+    return X[:n_queries], X[n_queries:], k, rng
+
+
+@given(tables)
+def test_equals_the_naive_search(table):
+    queries, rows, k, _ = make(table)
+    found = k_nearest(queries, rows, k)
+    distance, _ = naive(queries, rows, k)
+    np.testing.assert_allclose(found.distance, distance, rtol=1e-12, atol=1e-300)
+    assert (np.diff(found.distance, axis=1) >= 0).all()
+    picked = ((queries[:, None].astype(float) - rows[found.index]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(picked, found.distance, rtol=1e-12, atol=1e-300)
+
+
+@given(tables)
+def test_order_of_rows_does_not_matter(table):
+    queries, rows, k, rng = make(table)
+    shuffle = rng.permutation(len(rows))
+    here, there = k_nearest(queries, rows, k), k_nearest(queries, rows[shuffle], k)
+    assert np.array_equal(here.distance, there.distance)
+    assert np.array_equal(here.key, there.key)
+    assert np.array_equal(rows[here.index], rows[shuffle][there.index])
+
+
+@given(tables, st.lists(st.floats(0, 1), max_size=4))
+def test_parts_merge_into_the_whole(table, cuts):
+    queries, rows, k, _ = make(table)
+    edges = sorted({0, len(rows), *(int(cut * len(rows)) for cut in cuts)})
+    pieces = [rows[a:b] for a, b in itertools.pairwise(edges)]
+    merged, part = merge_nearest([k_nearest(queries, piece, k) for piece in pieces], k)
+    whole = k_nearest(queries, rows, k)
+    assert np.array_equal(merged.distance, whole.distance)
+    assert np.array_equal(merged.key, whole.key)
+    first = np.array(edges)[part]
+    assert np.array_equal(rows[merged.index + first], rows[whole.index])
+
+
+@given(tables)
+def test_scale_is_division_of_both_sides(table):
+    queries, rows, k, rng = make(table)
+    scale = rng.uniform(0.1, 10, rows.shape[1])
+    found = k_nearest(queries, rows, k, scale=scale)
+    distance, _ = naive(queries, rows, k, scale)
+    np.testing.assert_allclose(found.distance, distance, rtol=1e-10, atol=1e-300)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["near first", "far first", "as drawn", "copies"])
+def test_many_blocks(dtype, order):
+    rng = np.random.default_rng(5)
+    queries = rng.normal(size=(300, 16)).astype(dtype)  # more than one chunk of queries
+    rows = rng.normal(size=(20_000, 16)).astype(dtype)  # many blocks of rows
+    far = ((rows - queries.mean(axis=0)) ** 2).sum(axis=1)
+    if order == "near first":
+        rows = rows[np.argsort(far)]
+    elif order == "far first":  # every block beats the last: nothing can be ruled out early
+        rows = rows[np.argsort(-far)]
+    elif order == "copies":
+        rows = rows[rng.integers(0, 50, len(rows))]
+    found = k_nearest(queries, rows, 10)
+    chosen = np.r_[0:5, 295:300]
+    distance, _ = naive(queries[chosen], rows, 10)
+    np.testing.assert_allclose(found.distance[chosen], distance, rtol=1e-12)
+
+
+def test_blas_threads_do_not_matter():
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(1)
+    queries, rows = rng.normal(size=(64, 40)), rng.normal(size=(5000, 40))
+    both = k_nearest(queries, rows, 5)
+    with threadpool_limits(1):
+        one = k_nearest(queries, rows, 5)
+    assert np.array_equal(both.index, one.index)
+    assert np.array_equal(both.distance, one.distance)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_keys_tell_rows_apart(seed, n_features):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-2, 3, (500, n_features)).astype(float)
+    distinct = len(np.unique(rows, axis=0))
+    assert len(np.unique(row_keys(rows))) == distinct
+    assert len(np.unique(row_keys(rows.astype(np.float32)))) == distinct
+
+
+def test_negative_zero_is_zero():
+    keys = row_keys(np.array([[0.0, 1.0], [-0.0, 1.0]]))
+    assert keys[0] == keys[1]
