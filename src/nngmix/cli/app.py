@@ -1,6 +1,8 @@
 """The command line's root: it only knows the commands, which load what they need when called."""
 
-from typing import Annotated
+import signal
+import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +40,16 @@ app.command()(demo)
 app.command()(augment)
 
 
+def _stop(number: int, frame: Any) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; the exit code is 0, 1 (failure), 2 (misuse) or 130 (interrupted)."""
-    app()
+    # Ended by a scheduler, or by a closed terminal, a command cleans up as it does on Ctrl-C.
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # nohup ignores SIGHUP, and shall have its way.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
+    app(prog_name="nngmix")

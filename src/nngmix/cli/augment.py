@@ -1,5 +1,6 @@
 """``nngmix augment``: a file with labelled anomalies in, pseudo-anomalies added to it out."""
 
+import contextlib
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def augment(
-    input: Annotated[Path, typer.Argument(help="CSV or Parquet file, by its ending.")],
+    input: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="CSV or Parquet file, by its ending.")
+    ],
     label: Annotated[
         str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
     ],
@@ -34,7 +37,9 @@ def augment(
     ] = None,
     alpha: Annotated[
         str | None,
-        typer.Option(help="Beta parameter of the mixing weight, or 'uniform'. Default: 0.2."),
+        typer.Option(
+            help="Beta parameter of the mixing weight, or 'uniform'. Default: the sampler's, 0.2."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
@@ -43,26 +48,45 @@ def augment(
         ),
     ] = None,
     random_state: Annotated[int, typer.Option(help="Seed: the same seed, the same rows.")] = 0,
-    only_new: Annotated[bool, typer.Option("--only-new", help="Write only new rows.")] = False,
+    only_new: Annotated[
+        bool, typer.Option("--only-new", help="Write the new rows without the original ones.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the rows before and after (png, svg, pdf).")
     ] = None,
-    delimiter: Annotated[str, typer.Option(help="Between the cells of a CSV file.")] = ",",
+    delimiter: Annotated[
+        str, typer.Option(help=r"Between the cells of CSV files; \t is a tab.")
+    ] = ",",
     force: Annotated[bool, typer.Option("--force", help="Replace existing output.")] = False,
 ) -> None:
     """Add pseudo-anomalies to a table: they follow its own rows, labelled 1.
 
-    Column names, order and types stay. All columns but the label must be numeric; leave others
-    out with --exclude.
+    Column names, order and types stay; a CSV file's own rows stay to the byte.
+
+    All columns but the label must be numeric; leave others out with --exclude.
+    A pandas index, or a CSV file's first column where it has no name, is left out
+    by itself; where it counts rows, it counts on.
     """
     from nngmix.cli import files
 
-    if len(delimiter) != 1:
-        raise UsageError(f"--delimiter must be a single character; got {delimiter!r}.")
-    files.check_output(output, files.TABLES, "output", force)
+    delimiter = files.check_delimiter(delimiter)
+    files.check_output(output, files.TABLES, "--output", force)
     if plot is not None:
         files.check_output(plot, files.PICTURES, "--plot", force)
         _need_matplotlib()
+    source = files.TableFile(input, delimiter)
+    files.check_crossing(source, output)
+    source.column(label, "--label")
+    left_out = [source.column(name, "--exclude") for name in dict.fromkeys(exclude or [])]
+    if label in left_out:
+        raise UsageError(f"--exclude: {label!r} is the label column.")
+    index = [name for name in source.index if name not in {label, *left_out}]
+    others = {label, *index, *left_out}
+    features = [name for name in source.names if name not in others]
+    if not features:
+        raise UsageError(
+            f"{str(input)!r} has no column left to work on beside the label {label!r}."
+        )
     given = {
         "multiplier": multiplier,
         "n_neighbors": n_neighbors,
@@ -71,28 +95,19 @@ def augment(
         "random_state": random_state,
     }
     method = _build_sampler(sampler, given)
-    source = files.TableFile(input, delimiter)
-    source.column(label, "--label")
-    left_out = [source.column(name, "--exclude") for name in exclude or []]
-    if label in left_out:
-        raise UsageError(f"--exclude: {label!r} is the label column.")
-    features = [name for name in source.names if name not in {label, source.index, *left_out}]
-    if not features:
-        raise UsageError(
-            f"{str(input)!r} has no column left to work on beside the label {label!r}."
-        )
-    table = source.read([*features, label])
-    _check_columns(table.select(features), input)
+    table = source.read([*features, *index, label])
     y = _read_labels(table[label], label, input)
     X = table.select(features)
-    _fit(method, X, y)
-    n_new = method.sampling_strategy_[1]
-    generated = method.sample(n_new)
-    new = _complete(generated, source, label, table.schema.field(label).type)
-    if plot is not None:
-        _draw(X, y, generated, plot, sampler)
-    files.write_table(source, new, output, only_new=only_new, delimiter=delimiter)
-    _summary(source, features, left_out, y, n_new, sampler, output, only_new, plot)
+    _check_columns(X, input)
+    generated = _generate(method, X, y, input)
+    new = _complete(generated, source, table, y, label, index)
+    with contextlib.ExitStack() as both:
+        # The picture takes its place after the table: neither is there without the other.
+        if plot is not None:
+            beside = both.enter_context(files.replacing(plot))
+            _draw(X, y, generated, method).savefig(beside)
+        files.write_table(source, new, output, only_new=only_new)
+    _summary(source, features, left_out, index, y, new, method, output, only_new, plot)
 
 
 def _number_or_word(text: str | None) -> float | str | None:
@@ -128,7 +143,7 @@ def _check_columns(X: "pa.Table", path: Path) -> None:
     import pyarrow.types as t
 
     odd = [
-        f"{field.name!r} ({field.type})"
+        f"{field.name!r} ({_what_else(X[field.name])})"
         for field in X.schema
         if not (t.is_integer(field.type) or t.is_floating(field.type) or t.is_boolean(field.type))
     ]
@@ -140,52 +155,110 @@ def _check_columns(X: "pa.Table", path: Path) -> None:
         )
 
 
+def _what_else(column: Any) -> str:
+    """Tell what a column holds instead of numbers, by its first odd cell where it is text."""
+    import pyarrow.types as t
+
+    if column.null_count == len(column):
+        return "empty"
+    if not (t.is_string(column.type) or t.is_large_string(column.type)):
+        return str(column.type)
+    cells = [cell for cell in column.to_pylist() if cell is not None]
+    odd = next((cell for cell in cells if isinstance(_number_or_word(cell), str)), cells[0])
+    return f"text, such as {odd if len(odd) < 30 else odd[:27] + '...'!r}"
+
+
 def _read_labels(column: Any, label: str, path: Path) -> Any:
     from nngmix.sampling.labels import check_labels
 
     if len(column) == 0:
-        raise UsageError(f"{str(path)!r} has a header and no rows.")
+        raise UsageError(f"{str(path)!r} has no rows.")
+    what = f"label column {label!r} of {str(path)!r}"
     if column.null_count:
         raise UsageError(
-            f"label column {label!r}: {column.null_count} of {len(column)} rows are empty; each "
-            "must be 0 (unlabelled) or 1 (labelled anomaly)."
+            f"{what}: {column.null_count} of {len(column)} rows are empty; each must be 0 "
+            "(unlabelled) or 1 (labelled anomaly)."
         )
     try:
         return check_labels(column.to_numpy(), len(column))
     except ValueError as error:
-        raise UsageError(f"label column {label!r}: {error}") from None
+        # The library calls it y: "y must hold only 0 ..."
+        raise UsageError(f"{what} {str(error).removeprefix('y ')}") from None
 
 
-def _fit(sampler: Any, X: "pa.Table", y: Any) -> None:
+def _generate(sampler: Any, X: "pa.Table", y: Any, path: Path) -> "pa.Table":
     try:
         sampler.fit(X, y)
     except ValueError as error:
         hint = " (--exclude leaves a column out.)" if "column" in str(error) else ""
-        raise UsageError(f"{error}{hint}") from None
+        message = str(error).replace(" of X ", " ")
+        raise UsageError(f"{str(path)!r}: {message}{hint}") from None
+    n_new = sampler.sampling_strategy_[1]
+    try:
+        return sampler.sample(n_new)
+    except (ValueError, MemoryError):
+        # More rows than there is memory for, or than an array can count.
+        raise UsageError(
+            f"--multiplier {sampler.multiplier}: {n_new:,} new rows do not fit in memory."
+        ) from None
 
 
-def _complete(new: "pa.Table", source: "TableFile", label: str, label_type: Any) -> "pa.Table":
-    """Give generated rows the source's columns: the label, row numbers, and blanks."""
+def _complete(
+    generated: "pa.Table",
+    source: "TableFile",
+    table: "pa.Table",
+    y: Any,
+    label: str,
+    index: list[str],
+) -> "pa.Table":
+    """Give generated rows all of the source's columns: the label, row numbers, and blanks."""
     import pyarrow as pa
 
-    n = new.num_rows
-    columns = []
+    n = generated.num_rows
+    made = dict(zip(generated.column_names, generated.columns, strict=True))
+    fields, columns = [], []
     for field in source.schema:
-        kind = field.type
         if field.name == label:
-            kind = label_type
-            column = pa.array([1] * n).cast(kind)
-        elif field.name in new.column_names:
-            column = new[field.name]
-            kind = column.type
-        elif field.name == source.index and pa.types.is_integer(field.type):
-            numbers = source.read([field.name])[field.name].to_numpy()
-            column = pa.array(range(numbers.max() + 1, numbers.max() + 1 + n)).cast(field.type)
+            # A copy of one of its own cells: right whatever the column's type.
+            column = table[label].take(pa.array([int((y == 1).argmax())] * n))
+        elif field.name in made:
+            column = made[field.name]
+        elif index == [field.name]:
+            column = _count_on(table[field.name], n)
         else:
-            column = pa.nulls(n, kind)
-        columns.append((pa.field(field.name, kind, metadata=field.metadata), column))
-    schema = pa.schema([field for field, _ in columns], metadata=source.schema.metadata)
-    return pa.table([column for _, column in columns], schema=schema)
+            column = _blank(source, field, n)
+        columns.append(column)
+        blank = column.null_count > 0
+        fields.append(field.with_type(column.type).with_nullable(field.nullable or blank))
+    return pa.table(columns, schema=pa.schema(fields, metadata=source.schema.metadata))
+
+
+def _blank(source: "TableFile", field: "pa.Field", n: int) -> Any:
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(field.type):
+        return pa.nulls(n, field.type)
+    # Categories are part of the type, also where no row belongs to one.
+    old = source.read([field.name])[field.name].unify_dictionaries()
+    if old.type != field.type:
+        return pa.nulls(n, field.type)
+    indices = pa.nulls(n, field.type.index_type)
+    return pa.DictionaryArray.from_arrays(
+        indices, old.chunk(0).dictionary, ordered=field.type.ordered
+    )
+
+
+def _count_on(index: Any, n: int) -> Any:
+    """Let an index of whole numbers count on in new rows; any other is left empty there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(index.type):
+        last = pc.max(index).as_py()
+        # A type that holds no larger number stops the count.
+        with contextlib.suppress(pa.ArrowInvalid, OverflowError, TypeError):
+            return pa.array(range(last + 1, last + 1 + n), index.type)
+    return pa.nulls(n, index.type)
 
 
 def _need_matplotlib() -> None:
@@ -195,45 +268,47 @@ def _need_matplotlib() -> None:
         raise ImportError("--plot needs matplotlib: pip install 'nngmix[plot]'") from None
 
 
-def _draw(X: "pa.Table", y: Any, generated: "pa.Table", plot: Path, sampler: str) -> None:
-    from nngmix.cli.files import replacing
+def _draw(X: "pa.Table", y: Any, generated: "pa.Table", sampler: Any) -> Any:
     from nngmix.plotting import plot_pseudo_anomalies
     from nngmix.sampling.table import Table
 
     values = Table(X).values
-    figure = plot_pseudo_anomalies(
-        values[y == 0], values[y == 1], Table(generated).values, name=sampler
+    return plot_pseudo_anomalies(
+        values[y == 0], values[y == 1], Table(generated).values, name=type(sampler).__name__
     )
-    with replacing(plot) as beside:
-        figure.savefig(beside)
 
 
 def _summary(
     source: "TableFile",
     features: list[str],
     left_out: list[str],
+    index: list[str],
     y: Any,
-    n_new: int,
-    sampler: str,
+    new: "pa.Table",
+    sampler: Any,
     output: Path,
     only_new: bool,
     plot: Path | None,
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    n_anomalies = int((y == 1).sum())
-    grid = Grid.grid(padding=(0, 2))
-    rows = "only the new rows" if only_new else f"{len(y) + n_new:,} rows"
-    grid.add_row("in", f"{source.path}: {len(y):,} rows, {n_anomalies:,} labelled anomalies")
-    grid.add_row("columns", f"{len(features)} features")
+    n_old, n_new, n_anomalies = len(y), new.num_rows, int((y == 1).sum())
+    shown = ", ".join(features[:8]) + (", ..." if len(features) > 8 else "")
+    lines = [
+        (
+            "in",
+            f"{source.path}: {n_old:,} rows, {n_anomalies:,} of them labelled anomalies",
+        ),
+        ("features", f"{len(features)}: {shown}"),
+    ]
     if left_out:
-        grid.add_row("left out", f"{', '.join(left_out)} (empty in new rows)")
-    if source.index is not None:
-        name = source.index or "the first column, without a name"
-        grid.add_row("row index", f"{name} (counted on in new rows)")
-    grid.add_row("new", f"{n_new:,} pseudo-anomalies by {sampler}")
-    grid.add_row("out", f"{output}: {rows}")
+        lines.append(("left out", f"{', '.join(left_out)} (empty in new rows)"))
+    if index:
+        counted = not any(new[name].null_count for name in index)
+        name = ", ".join(index) if any(index) else "the first column, which has no name"
+        lines.append(("index", f"{name} ({'counts on' if counted else 'empty'} in new rows)"))
+    lines.append(("new", f"{n_new:,} pseudo-anomalies by {type(sampler).__name__}"))
+    rows = f"{n_new:,} rows, only the new ones" if only_new else f"{n_old + n_new:,} rows"
+    lines.append(("out", f"{output}: {rows}"))
     if plot is not None:
-        grid.add_row("picture", str(plot))
-    Console().print(grid, highlight=False)
+        lines.append(("picture", str(plot)))
+    for what, text in lines:
+        typer.echo(f"{what:<9} {text}")

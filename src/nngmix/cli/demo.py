@@ -37,15 +37,19 @@ def demo(
 
     A tenth of the training anomalies carry a label. Prints a table and writes a page of pictures.
     """
-    _check(output, force)
+    _check(output, n_jobs, force)
     outcomes = _run(seeds, n_jobs)
     summary = _summarise(outcomes)
     _print(summary, seeds)
+    typer.echo("drawing the pictures ...", err=True)
     page = _write(output, outcomes, summary, seeds)
     typer.echo(f"pictures and numbers: {page}")
 
 
-def _check(output: Path, force: bool) -> None:
+def _check(output: Path, n_jobs: int, force: bool) -> None:
+    """Find out what would fail, before minutes are spent."""
+    if n_jobs == 0:
+        raise UsageError("--n-jobs must be a number of processes, or -1 for one a core; got 0.")
     missing = []
     for module in ("catboost", "jinja2", "matplotlib"):
         try:
@@ -64,6 +68,9 @@ def _check(output: Path, force: bool) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--output {str(output)!r} cannot be made: {error.strerror}.") from None
+    from nngmix.cli.files import check_writable
+
+    check_writable(output, f"--output {str(output)!r}")
 
 
 def _run(seeds: int, n_jobs: int) -> list["Outcome"]:
@@ -188,7 +195,7 @@ def _write(output: Path, outcomes: list["Outcome"], summary: dict[str, Any], see
             ]
         )
     with replacing(output / "results.csv") as beside:
-        beside.write_text(text.getvalue())
+        beside.write_text(text.getvalue(), encoding="utf-8", newline="\n")
     page = environment.get_template("demo.html.jinja").render(
         version=__version__,
         seeds=seeds,

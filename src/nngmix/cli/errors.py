@@ -42,24 +42,27 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            code, line = INTERRUPTED, "interrupted; unfinished output was removed."
-        except (UsageError, ValueError) as error:
-            # The library's ValueErrors are about what the user gave: parameters, columns, labels.
-            code, line = MISUSE, str(error)
-        except ImportError as error:
-            code, line = FAILURE, str(error)
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            code, line = FAILURE, f"{where}{error.strerror or error}"
-        except MemoryError:
-            code, line = FAILURE, "out of memory."
-        except Exception as error:
-            code = FAILURE
-            line = f"unexpected {type(error).__name__}: {error} (NNGMIX_DEBUG=1 shows where)"
-        if os.environ.get("NNGMIX_DEBUG"):
-            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("NNGMIX_DEBUG"):
+                raise
+            code, line = _explain(error)
         print(f"nngmix: {' '.join(line.split())}", file=sys.stderr)
         raise typer.Exit(code)
 
     return wrapped
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted; unfinished output was removed."
+    # The library's ValueErrors are about what the user gave: parameters, columns, labels.
+    if isinstance(error, (UsageError, ValueError)):
+        return MISUSE, str(error)
+    if isinstance(error, ImportError):
+        return FAILURE, str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return FAILURE, f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return FAILURE, f"out of memory. {error}"
+    return FAILURE, f"unexpected {type(error).__name__}: {error} (NNGMIX_DEBUG=1 shows where)"

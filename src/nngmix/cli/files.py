@@ -1,10 +1,15 @@
 """Tables on disk: CSV and Parquet by file ending, checked before work, written all or nothing."""
 
 import contextlib
+import csv
 import difflib
+import io
+import json
 import os
+import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,15 +24,20 @@ from nngmix.cli.errors import UsageError
 TABLES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
+# A row of a CSV file must fit in one block, and very wide tables have rows above the usual 1 MB.
+_BLOCK_BYTES = 1 << 24
+# Cells turned into text at a time: some ten MB.
+_TEXT_CELLS = 1 << 19
+
 
 def check_ending(path: Path, kinds: dict[str, str], what: str) -> str:
     """Tell a file's kind by its ending, or say which endings there are."""
     try:
         return kinds[path.suffix.lower()]
     except KeyError:
+        has = f"has the ending {path.suffix!r}" if path.suffix else "has no ending"
         raise UsageError(
-            f"{what} {str(path)!r} has the ending {path.suffix!r}; "
-            f"it must be one of {', '.join(kinds)}."
+            f"{what} {str(path)!r} {has}; it must be one of {', '.join(kinds)}."
         ) from None
 
 
@@ -38,13 +48,30 @@ def check_output(path: Path, kinds: dict[str, str], what: str, force: bool) -> N
         raise UsageError(f"{what} {str(path)!r} is a folder; give a file name.")
     if path.exists() and not force:
         raise UsageError(f"{what} {str(path)!r} exists already; --force replaces it.")
-    if not path.parent.is_dir():
+    folder = path.resolve().parent
+    if not folder.is_dir():
         raise UsageError(f"{what} {str(path)!r}: there is no folder {str(path.parent)!r}.")
+    check_writable(folder, f"{what} {str(path)!r}")
+
+
+def check_writable(folder: Path, what: str) -> None:
+    """Make sure that files can be made in a folder."""
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UsageError(f"{what} {str(path)!r} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{what} cannot be written: {error.strerror}.") from None
+
+
+def check_delimiter(text: str) -> str:
+    r"""Check what stands between a CSV file's cells; ``\t``, as shells hand it on, is a tab."""
+    text = "\t" if text == r"\t" else text
+    # One that numbers are written with would make "1.5" two cells.
+    if len(text) != 1 or not text.isascii() or text.isalnum() or text in '"+-.\r\n':
+        raise UsageError(
+            rf"--delimiter must be a single character, such as ; or \t (a tab); got {text!r}."
+        )
+    return text
 
 
 @contextlib.contextmanager
@@ -56,17 +83,31 @@ def replacing(path: Path) -> Iterator[Path]:
     pathlib.Path
         Where to write. Whatever goes wrong, an interruption too, it is removed again and ``path``
         is left as it was.
+
+    Raises
+    ------
+    OSError
+        Any that comes up while writing, with the name of ``path``.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+    # A link stays a link: the file that it points to is replaced.
+    place = path.resolve()
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".nngmix-", suffix=path.suffix)
     beside = Path(name)
     try:
+        os.close(handle)
         yield beside
         # mkstemp's files are private; the finished one gets the usual permissions.
         mask = os.umask(0)
         os.umask(mask)
-        beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-        beside.replace(path)
+        beside.chmod(place.stat().st_mode & 0o777 if place.exists() else 0o666 & ~mask)
+        beside.replace(place)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        if error.filename not in (None, name):
+            raise
+        # A full disk doesn't tell which file was being written.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, reason, str(path)) from error
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -84,11 +125,16 @@ class TableFile:
 
     Attributes
     ----------
+    kind : {"csv", "parquet"}
+        The kind of file.
+    schema : pyarrow.Schema
+        Columns, types and metadata. A CSV file's types are known only when it is read; they are
+        null here.
     names : list of str
         Column names, in order.
-    index : str or None
-        The column that is a table's row numbers, as pandas writes them: a CSV file's first column
-        where it has no name and counts 0, 1, 2, ..., or the index column of a Parquet file.
+    index : list of str
+        Columns that number or name the rows: in a CSV file the first column where it has no name,
+        as pandas and R write it; in a Parquet file the columns of a pandas index.
 
     Raises
     ------
@@ -102,82 +148,114 @@ class TableFile:
         self.delimiter = delimiter
         if not path.exists():
             raise UsageError(f"there is no file {str(path)!r}.")
+        if path.is_dir():
+            raise UsageError(f"{str(path)!r} is a folder; give a file.")
         if not path.is_file():
             raise UsageError(f"{str(path)!r} is not a file.")
         if path.stat().st_size == 0:
             raise UsageError(f"{str(path)!r} is empty.")
-        self.schema = self._read_schema()
-        self.names = self.schema.names
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
-        if repeated:
-            raise UsageError(f"{str(path)!r} has more than one column named {repeated[0]!r}.")
+        with self._reading():
+            self.schema = self._read_schema()
+            self.names: list[str] = self.schema.names
+        name, times = Counter(self.names).most_common(1)[0] if self.names else ("", 0)
+        if times > 1:
+            raise UsageError(f"{str(path)!r} has {times} columns named {name!r}.")
         self.index = self._find_index()
 
     def _read_schema(self) -> pa.Schema:
-        try:
-            if self.kind == "parquet":
-                return pq.read_schema(self.path)
-            with pa_csv.open_csv(self.path, parse_options=self._parsing) as reader:
-                return reader.schema
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(self._damaged(error)) from None
+        if self.kind == "parquet":
+            with pq.ParquetFile(self.path) as file:
+                return file.schema_arrow
+        with self.path.open("rb") as text:
+            if text.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise UsageError(f"{str(self.path)!r} is UTF-16 text; save it as UTF-8.")
+        with pa_csv.open_csv(self.path, self._blocks, self._parsing) as reader:
+            return pa.schema([(name, pa.null()) for name in reader.schema.names])
+
+    @property
+    def _blocks(self) -> pa_csv.ReadOptions:
+        return pa_csv.ReadOptions(block_size=_BLOCK_BYTES)
 
     @property
     def _parsing(self) -> pa_csv.ParseOptions:
         return pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
 
-    def _damaged(self, error: Exception) -> str:
-        kind = "CSV" if self.kind == "csv" else "Parquet"
-        return f"{str(self.path)!r} cannot be read as {kind}: {error}"
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        what = "CSV" if self.kind == "csv" else "Parquet"
+        try:
+            yield
+        except UnicodeDecodeError:
+            raise UsageError(
+                f"{str(self.path)!r}: the column names are not UTF-8 text; save it as UTF-8."
+            ) from None
+        except (pa.ArrowException, OSError) as error:
+            if "Empty CSV file" in str(error):
+                raise UsageError(f"{str(self.path)!r} has no rows.") from None
+            raise UsageError(f"{str(self.path)!r} cannot be read as {what}: {error}") from None
 
-    def _find_index(self) -> str | None:
-        if self.kind == "parquet":
-            metadata = self.schema.pandas_metadata or {}
-            stored = [c for c in metadata.get("index_columns", []) if isinstance(c, str)]
-            return stored[0] if len(stored) == 1 and stored[0] in self.names else None
-        if self.names[0] != "" or not pa.types.is_integer(self.schema.types[0]):
-            return None
-        counted = self.read([""])[""]
-        return "" if counted.equals(pa.chunked_array([range(len(counted))], counted.type)) else None
+    def _find_index(self) -> list[str]:
+        if self.kind == "csv":
+            return self.names[:1] if self.names[0] == "" else []
+        metadata = self.schema.pandas_metadata or {}
+        # A plain range is no column: it is described in the metadata only.
+        return [name for name in metadata.get("index_columns", []) if name in self.names]
 
     def column(self, name: str, option: str) -> str:
         """Check that a column exists, and suggest what may have been meant."""
-        if name not in self.names:
-            near = difflib.get_close_matches(name, self.names, n=1)
-            other = next((c for c in ";\t|" if c in self.names[0]), None)
-            if near:
-                hint = f" Did you mean {near[0]!r}?"
-            elif self.kind == "csv" and len(self.names) == 1 and other:
-                hint = f" Its cells seem to be separated by {other!r}: see --delimiter."
-            else:
-                shown = ", ".join(map(repr, self.names[:10]))
-                hint = f" It has {shown}{', ...' if len(self.names) > 10 else ''}."
-            raise UsageError(f"{option}: {str(self.path)!r} has no column {name!r}.{hint}")
-        return name
+        if name in self.names:
+            return name
+        near = difflib.get_close_matches(name, self.names, n=1)
+        other = [c for c in ",;\t|" if self.kind == "csv" and c in self.names[0]]
+        if near:
+            hint = f"Did you mean {near[0]!r}?"
+        elif len(self.names) == 1 and other:
+            hint = f"Its cells seem to be separated by {other[0]!r}: see --delimiter."
+        else:
+            shown = ", ".join(map(repr, self.names[:10])) or "no columns at all"
+            hint = f"It has {shown}{', ...' if len(self.names) > 10 else ''}."
+        raise UsageError(f"{option}: {str(self.path)!r} has no column {name!r}. {hint}")
 
     def read(self, names: list[str] | None = None) -> pa.Table:
         """Read some columns, or all, into memory."""
-        try:
+        with self._reading():
             if self.kind == "parquet":
-                return pq.read_table(self.path, columns=names)
+                with pq.ParquetFile(self.path) as file:
+                    # Asked for "a", it brings a column "a.b" as well.
+                    table = file.read(columns=names)
+                return table if names is None else table.select(names)
             wanted = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
-            return pa_csv.read_csv(self.path, parse_options=self._parsing, convert_options=wanted)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(self._damaged(error)) from None
+            table = pa_csv.read_csv(self.path, self._blocks, self._parsing, wanted)
+        for field in table.schema:
+            if pa.types.is_binary(field.type):
+                raise UsageError(
+                    f"{str(self.path)!r}: column {field.name!r} is not UTF-8 text; save the file "
+                    "as UTF-8."
+                )
+        return table
 
-    def batches(self) -> Iterator[pa.Table]:
-        """All columns, a Parquet row group (or the whole CSV file) at a time."""
-        if self.kind == "parquet":
-            with pq.ParquetFile(self.path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group)
-        else:
-            yield self.read()
+    def row_groups(self) -> Iterator[pa.Table]:
+        """Read all columns of a Parquet file, piece by piece."""
+        with self._reading(), pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
 
 
-def write_table(
-    source: TableFile, new: pa.Table, path: Path, *, only_new: bool, delimiter: str
-) -> None:
+def check_crossing(source: TableFile, output: Path) -> None:
+    """Make sure, before any work, that a CSV file can hold the columns of a Parquet file."""
+    if source.kind == "csv" or check_ending(output, TABLES, "output") == "parquet":
+        return
+    for field in source.schema:
+        try:
+            _as_text(pa.nulls(0, field.type), source.delimiter)
+        except pa.ArrowNotImplementedError:
+            raise UsageError(
+                f"{str(source.path)!r}: CSV cannot hold column {field.name!r} ({field.type}); "
+                "write Parquet."
+            ) from None
+
+
+def write_table(source: TableFile, new: pa.Table, path: Path, *, only_new: bool) -> None:
     """Write the source's rows and then the new ones, or the new ones alone.
 
     Parameters
@@ -190,67 +268,107 @@ def write_table(
         Where to write; its ending tells the kind. Nothing is there until all is.
     only_new : bool
         Leave the original rows out.
-    delimiter : str
-        Between the cells of a CSV file.
     """
-    kind = check_ending(path, TABLES, "output")
+    to_csv = check_ending(path, TABLES, "output") == "csv"
     with replacing(path) as beside:
-        if kind == "parquet":
-            with pq.ParquetWriter(beside, new.schema) as writer:
-                for batch in [] if only_new else source.batches():
-                    writer.write_table(batch.cast(new.schema))
-                writer.write_table(new)
-        elif source.kind == "csv" and not only_new and source.delimiter == delimiter:
-            # The original text, byte for byte: dates, leading zeros and number formats survive.
-            with beside.open("wb") as out:
-                end = _copy(source.path, out)
-                _append_csv(out, new, delimiter, end, header=False)
-        else:
-            with beside.open("wb") as out:
-                header = True
-                for batch in [] if only_new else source.batches():
-                    _append_csv(out, batch, delimiter, b"\n", header=header)
-                    header = False
-                _append_csv(out, new, delimiter, b"\n", header=header)
+        if not to_csv:
+            _write_parquet(source, new, beside, only_new)
+            return
+        with beside.open("wb") as out:
+            end = _line_end(source.path) if source.kind == "csv" else "\n"
+            if source.kind == "csv" and not only_new:
+                # The original text, byte for byte: dates, leading zeros, number formats survive.
+                _copy(source.path, out, end)
+            else:
+                header = io.StringIO()
+                csv.writer(header, delimiter=source.delimiter, lineterminator=end).writerow(
+                    new.column_names
+                )
+                out.write(header.getvalue().encode())
+                for piece in [] if only_new else source.row_groups():
+                    _append_csv(out, piece, source.delimiter, end)
+            _append_csv(out, new, source.delimiter, end)
 
 
-def _copy(path: Path, out: IO[bytes]) -> bytes:
-    """Copy a text file, make sure that its last line ends, and tell how lines end."""
+def _write_parquet(source: TableFile, new: pa.Table, beside: Path, only_new: bool) -> None:
+    old: Iterator[pa.Table]
+    if source.kind == "parquet":
+        schema, old = _grow_range(new.schema, new.num_rows, only_new), source.row_groups()
+    else:
+        table = source.read()
+        schema, old = table.schema, iter([table])
+    with pq.ParquetWriter(beside, schema) as writer:
+        for piece in [] if only_new else old:
+            writer.write_table(piece.cast(schema))
+        writer.write_table(new.cast(schema))
+
+
+def _grow_range(schema: pa.Schema, n_new: int, only_new: bool) -> pa.Schema:
+    """Let the row numbers that pandas keeps as a range, in the metadata, count the new rows."""
+    pandas = schema.pandas_metadata
+    if not pandas:
+        return schema
+    for index in pandas["index_columns"]:
+        if isinstance(index, dict) and index["kind"] == "range":
+            old = range(index["start"], index["stop"], index["step"])
+            end = old.start + len(old) * old.step
+            index["start"] = end if only_new else old.start
+            index["stop"] = end + n_new * old.step
+    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(pandas).encode()})
+
+
+def _line_end(path: Path) -> str:
     with path.open("rb") as text:
-        end = b"\r\n" if text.readline().endswith(b"\r\n") else b"\n"
-        text.seek(-1, os.SEEK_END)
-        ended = text.read(1) in b"\r\n"
-        text.seek(0)
+        found = re.search(rb"\r\n|\n|\r", text.read(_BLOCK_BYTES))
+    return found[0].decode() if found else "\n"
+
+
+def _copy(path: Path, out: IO[bytes], end: str) -> None:
+    """Copy a text file, and make sure that its last line ends."""
+    with path.open("rb") as text:
         shutil.copyfileobj(text, out, length=1 << 20)
-    if not ended:
-        out.write(end)
-    return end
+        text.seek(-1, os.SEEK_END)
+        if text.read(1) not in b"\r\n":
+            out.write(end.encode())
 
 
-def _append_csv(out: IO[bytes], table: pa.Table, delimiter: str, end: bytes, header: bool) -> None:
-    """Append rows as text, in pieces that keep memory small."""
-    for batch in table.to_batches(max_chunksize=1 << 15) or [table.schema.empty_table()]:
-        columns = [_as_text(column) for column in batch.columns]
-        piece = pa.table(dict(zip(table.column_names, columns, strict=True)))
-        text = pa.BufferOutputStream()
-        plain = not any(pa.types.is_string(field.type) for field in table.schema)
-        options = pa_csv.WriteOptions(
-            include_header=header, delimiter=delimiter, quoting_style="none" if plain else "needed"
+def _append_csv(out: IO[bytes], table: pa.Table, delimiter: str, end: str) -> None:
+    """Append rows as text, in pieces that keep memory small.
+
+    pyarrow's own writer quotes every cell of a table that has any text, and writes 1.0 as 1.
+    """
+    for batch in table.to_batches(max_chunksize=max(1, _TEXT_CELLS // table.num_columns)):
+        cells = [_as_text(column, delimiter) for column in batch.columns]
+        rows = pc.binary_join_element_wise(
+            *cells, _text(delimiter), null_handling="replace", null_replacement=""
         )
-        pa_csv.write_csv(piece, text, options)
-        written = text.getvalue().to_pybytes()
-        out.write(written if end == b"\n" else written.replace(b"\n", end))
-        header = False
+        lines = pc.binary_join(pa.LargeListArray.from_arrays([0, len(rows)], rows), _text(end))
+        out.write(lines[0].as_buffer())
+        out.write(end.encode())
 
 
-def _as_text(column: Any) -> Any:
-    """Format numbers so that their type can be read back: 1.0 for a float, True for a boolean."""
-    if pa.types.is_boolean(column.type):
-        return pc.if_else(column, "True", "False")
-    if pa.types.is_floating(column.type):
-        text = column.cast(pa.string())
+def _as_text(column: Any, delimiter: str) -> Any:
+    """Write cells so that their type can be read back: 1.0 for a float, True for a boolean."""
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, _text("True"), _text("False"))
+    if pa.types.is_floating(kind):
+        text = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column).cast(pa.large_string())
         whole = pc.match_substring_regex(text, r"^-?\d+$")
-        return pc.if_else(whole, pc.binary_join_element_wise(text, ".0", ""), text)
-    if pa.types.is_integer(column.type) or pa.types.is_null(column.type):
-        return column.cast(pa.string())
-    return column
+        return pc.if_else(whole, pc.binary_join_element_wise(text, _text(".0"), _text("")), text)
+    text = column.cast(pa.large_string())
+    if pa.types.is_integer(kind):
+        return text
+    if pa.types.is_timestamp(kind):
+        text = pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1")
+    quote = _text('"')
+    quoted = pc.binary_join_element_wise(
+        quote, pc.replace_substring(text, '"', '""'), quote, _text("")
+    )
+    special = [pc.match_substring(text, sign) for sign in ('"', "\n", "\r", delimiter)]
+    return pc.if_else(pc.or_(pc.or_(*special[:2]), pc.or_(*special[2:])), quoted, text)
+
+
+def _text(value: str) -> Any:
+    # Arrow joins text of one type only, and the large one has room for long cells.
+    return pa.scalar(value, pa.large_string())

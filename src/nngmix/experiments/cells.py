@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import operator
 import time
 from collections.abc import Iterable, Iterator
 
@@ -45,7 +46,7 @@ class Cell:
     Examples
     --------
     >>> Cell("wine", "NNGMix", "MLP").key[:8]
-    'b93a3f2c'
+    '67daa3d3'
     """
 
     dataset: str
@@ -56,6 +57,16 @@ class Cell:
     pollution_ratio: float = 1.0
     protocol: Protocol = "adbench"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        # Cells that are equal must have one key: 1 and 1.0, and numpy's numbers, are one value.
+        for name, kind in (
+            ("multiplier", operator.index),
+            ("label_ratio", float),
+            ("pollution_ratio", float),
+            ("seed", operator.index),
+        ):
+            object.__setattr__(self, name, kind(getattr(self, name)))
 
     @property
     def key(self) -> str:
@@ -97,6 +108,11 @@ def run_cell(cell: Cell) -> Outcome:
     Outcome
         The same numbers whenever and wherever it is run.
 
+    Raises
+    ------
+    ValueError
+        If there is no dataset, sampler or detector of that name, or a setting is out of range.
+
     Notes
     -----
     The sampler does not scale (``scaling=None``): the protocol's rows are scaled already.
@@ -107,6 +123,8 @@ def run_cell(cell: Cell) -> Outcome:
     >>> 0.5 < outcome.aucroc <= 1
     True
     """
+    _check_name("sampler", cell.sampler, [BASELINE, *SAMPLERS])
+    _check_name("detector", cell.detector, list(DETECTORS))
     start = time.perf_counter()
     data = load_builtin(cell.dataset)
     split = make_split(
@@ -134,6 +152,11 @@ def run_cell(cell: Cell) -> Outcome:
         float(average_precision_score(split.y_test, scores)),
         time.perf_counter() - start,
     )
+
+
+def _check_name(what: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise ValueError(f"there is no {what} {name!r}; there are {', '.join(known)}.")
 
 
 def run_cells(cells: Iterable[Cell], *, n_jobs: int | None = -1) -> Iterator[Outcome]:

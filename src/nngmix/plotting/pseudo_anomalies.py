@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +32,8 @@ def embed(rows: Floats, *, random_state: int = 0) -> Floats:
     Returns
     -------
     ndarray of shape (n_rows, 2)
-        One or two features are shown as they are; more go through t-SNE, started from the
-        principal components.
+        Constant columns are left out. One or two features are shown as they are; more go through
+        t-SNE, started from the principal components.
 
     Examples
     --------
@@ -40,18 +41,22 @@ def embed(rows: Floats, *, random_state: int = 0) -> Floats:
     >>> embed(np.random.default_rng(0).normal(size=(50, 5))).shape
     (50, 2)
     """
+    rows = np.asarray(rows, dtype=np.float64)
     low, high = rows.min(axis=0), rows.max(axis=0)
-    scaled = (rows - low) / np.where(high > low, high - low, 1)
-    if rows.shape[1] == 1:
-        return np.hstack([scaled, np.zeros_like(scaled)])
-    if rows.shape[1] == 2:
-        return scaled
+    varied = high > low
+    scaled = (rows[:, varied] - low[varied]) / (high - low)[varied]
+    if scaled.shape[1] <= 2:
+        plane = np.zeros((len(rows), 2))
+        plane[:, : scaled.shape[1]] = scaled
+        return plane
     if len(rows) < 5:
         return PCA(2).fit_transform(scaled)
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=random_state).fit_transform(
-        scaled
-    )
+    map_of = TSNE(2, perplexity=perplexity, init="pca", random_state=random_state)
+    # Threads add numbers up in another order, and the map would hang on how many there are. On
+    # a busy machine they also wait for each other, many times as long as one thread takes.
+    with threadpool_limits(1):
+        return map_of.fit_transform(scaled)
 
 
 def plot_pseudo_anomalies(
