@@ -272,7 +272,11 @@ class BaseSampler(BaseOverSampler):
             return labels, {1: int(self.multiplier) * int(np.count_nonzero(labels == 1))}
         labels = flatten(check_target_type(y, indicate_one_vs_all=True)[0], n_rows)
         strategy = check_sampling_strategy(self.sampling_strategy, labels, "over-sampling")
-        return labels, dict(strategy)
+        plain = {
+            label.item() if isinstance(label, np.generic) else label: n
+            for label, n in strategy.items()
+        }
+        return labels, plain
 
     def _set_fitted(
         self,

@@ -221,14 +221,12 @@ class PoolBuilder:
             anomalies, unlabelled = (
                 np.concatenate(part) for part in zip(*self.pieces, strict=True)
             )
+            _check_some(anomalies, len(unlabelled))
             whole = PoolBuilder(self.needs, self.scale).know(anomalies)
             whole.add(anomalies[:0], unlabelled)
             return whole.build()
         anomalies = self.anomalies
-        if len(anomalies) == 0:
-            raise ValueError("no labelled anomaly (class 1) so far: nothing to generate from.")
-        if self.n_unlabelled == 0:
-            raise ValueError("no unlabelled row (class 0) so far: at least one is needed.")
+        _check_some(anomalies, self.n_unlabelled)
         width = anomalies.shape[1]
         nothing = np.empty((len(anomalies), 0), dtype=np.int64)
         near_anomalies: NDArray[np.int64] = nothing
@@ -266,6 +264,13 @@ class PoolBuilder:
         # Among many exact copies the row may miss itself: then the last goes.
         itself[~itself.any(axis=1), -1] = True
         return index[~itself].reshape(n, -1)
+
+
+def _check_some(anomalies: Floats, n_unlabelled: int) -> None:
+    if len(anomalies) == 0:
+        raise ValueError("no labelled anomaly (class 1) so far: nothing to generate from.")
+    if n_unlabelled == 0:
+        raise ValueError("no unlabelled row (class 0) so far: at least one is needed.")
 
 
 def _by_place(nearest: Nearest) -> Nearest:

@@ -412,6 +412,12 @@ def _pandas_like(frame: Any, columns: list[Column], values: Floats) -> Any:
     for i, (dtype, column) in enumerate(zip(frame.dtypes, columns, strict=True)):
         numbers = np.ascontiguousarray(values[:, i])
         dense = getattr(dtype, "subtype", dtype)  # of a sparse column
+        if isinstance(dtype, pd.CategoricalDtype):
+            # Other pieces of the table may have brought other categories.
+            more = [name for name in column.names.values() if name not in dtype.categories]
+            dtype = (
+                pd.CategoricalDtype([*dtype.categories, *more], dtype.ordered) if more else dtype
+            )
         if column.kind == "category" or dense == np.dtype(object):
             made[i] = pd.Series(_objects(numbers, column), dtype=object)
         elif column.kind == "float":
