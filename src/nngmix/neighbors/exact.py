@@ -302,8 +302,9 @@ class _PlainSearch:
         n_queries = len(self.queries)
         block_rows = max(k, _CELLS // n_queries)
         best: Nearest | None = None
-        for start in range(0, len(rows), block_rows):
-            block = rows[start : start + block_rows]
+        start, stop = 0, max(k, min(block_rows, 256))  # a short first block finds a first limit
+        while start < len(rows):
+            block = rows[start:stop]
             low = self._lower_bounds(block)
             if best is None:
                 hit = self._nominate(low, block, k)
@@ -311,7 +312,7 @@ class _PlainSearch:
                 hit = low <= self._limit(best.distance[:, -1], low)
                 if np.count_nonzero(hit) > 4 * n_queries * k and len(block) > k:
                     hit &= self._nominate(low, block, k)
-            query, place = np.nonzero(hit)
+            query, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
             distance = self.metric.measure(self.queries[query], block[place])
             key = row_keys(block[place])
             index = (place + start).astype(np.int64)
@@ -321,6 +322,7 @@ class _PlainSearch:
                 key = np.concatenate([best.key.ravel(), key])
                 index = np.concatenate([best.index.ravel(), index])
             best = _first_k(query, distance, key, index, n_queries, k)
+            start, stop = stop, stop + block_rows
         assert best is not None  # there is at least one row
         return best
 

@@ -128,11 +128,12 @@ class BaseSampler(BaseOverSampler):
             One message that names the parameter or column, what is wrong and what would be right.
         """
         table = self._fit(X, y)
-        rows = [
-            self._generate(label, n, self.random_state) for label, n in self._added.items() if n
-        ]
-        nothing = np.empty((0, table.values.shape[1]), dtype=table.values.dtype)
-        return table.extend(np.concatenate([nothing, *rows])), extend_labels(y, self._added)
+        whole, new = table.make_room(sum(self._added.values()))
+        start = 0
+        for label, n in self._added.items():
+            self._generate(label, n, self.random_state, new[start : start + n])
+            start += n
+        return table.extend(new) if whole is None else whole, extend_labels(y, self._added)
 
     def partial_fit(self, X: Any, y: Any, *, anomalies: Any = None) -> Self:
         """Take in a piece of the data; the pool is that of all pieces together.
@@ -399,13 +400,17 @@ class BaseSampler(BaseOverSampler):
             )
         return label
 
-    def _generate(self, label: Any, n: int, random_state: Any) -> Floats:
+    def _generate(
+        self, label: Any, n: int, random_state: Any, out: Floats | None = None
+    ) -> Floats:
         pool = self._make_pools()[label]
-        out = np.empty((n, pool.anomalies.shape[1]), dtype=pool.anomalies.dtype)
+        if out is None:
+            out = np.empty((n, pool.anomalies.shape[1]), dtype=pool.anomalies.dtype)
 
         def draw(rows: Floats, rng: np.random.Generator, first: int) -> None:
             anomaly = self._pick(pool, len(rows), first, rng)
-            np.take(pool.anomalies, anomaly, axis=0, out=rows)
+            # "clip": the default mode would write through a buffer.
+            np.take(pool.anomalies, anomaly, axis=0, out=rows, mode="clip")
             self._transform(pool, anomaly, rows, rng)
 
         seed = seed_of(random_state)

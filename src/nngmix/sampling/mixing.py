@@ -58,23 +58,16 @@ def mix(rows: Floats, partners: Floats, weight: Floats, pool: Pool) -> None:
         Tells the categorical columns.
     """
     categorical = pool.scale.categorical
-    gaps = np.isnan(rows) | np.isnan(partners) if _may_have_gaps(rows, partners) else None
-    if gaps is None and not categorical.any():
-        # partner + w (row - partner): parents that agree in a column give that very value.
-        rows -= partners
-        rows *= weight
-        rows += partners
-        return
-    heavier = np.where(weight >= 0.5, rows, partners)
+    inherited = None
+    if pool.gaps or categorical.any():
+        heavier = np.where(weight >= 0.5, rows, partners)
+        inherited = np.isnan(rows) | np.isnan(partners) | categorical
+    # partner + w (row - partner): parents that agree in a column give that very value.
     rows -= partners
     rows *= weight
     rows += partners
-    np.copyto(rows, heavier, where=categorical if gaps is None else gaps | categorical)
-
-
-def _may_have_gaps(rows: Floats, partners: Floats) -> bool:
-    # A sum is not finite if a term is NaN; a sum that overflows only costs a closer look.
-    return not np.isfinite(rows.sum() + partners.sum())
+    if inherited is not None:
+        np.copyto(rows, heavier, where=inherited)
 
 
 def add_noise(rows: Floats, sigma: float | Floats, pool: Pool, rng: np.random.Generator) -> None:

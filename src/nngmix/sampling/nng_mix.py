@@ -182,6 +182,10 @@ class NNGMix(BaseSampler):
         if self.sigma > 0:
             add_noise(rows, self.sigma * np.sqrt(weight**2 + (1 - weight) ** 2), pool, rng)
 
+    def _prepare(self, pool: Pool) -> Floats:
+        """Stack all partners, so that one look-up finds them."""
+        return np.concatenate([pool.anomalies, pool.unlabelled])
+
     def _near_partners(
         self, pool: Pool, anomaly: NDArray[np.intp], rng: np.random.Generator
     ) -> Floats:
@@ -193,6 +197,4 @@ class NNGMix(BaseSampler):
         own = pool.near_anomalies[anomaly, rng.integers(n_own, size=n)]
         other = pool.near_unlabelled[anomaly, rng.integers(n_other, size=n)]
         coin = rng.random(n) < 0.5
-        partners = pool.unlabelled[other]
-        partners[coin] = pool.anomalies[own[coin]]
-        return partners
+        return pool.extra.take(np.where(coin, own, len(pool.anomalies) + other), axis=0)

@@ -63,6 +63,8 @@ class Pool:
         Unlabelled rows in all.
     scale : Scale
         The units in which nearness is measured and noise is drawn.
+    gaps : bool
+        Whether some value is missing.
     extra : object
         What a method worked out from the rest.
     """
@@ -75,6 +77,7 @@ class Pool:
     drawn_times: NDArray[np.int64]
     n_unlabelled: int
     scale: Scale
+    gaps: bool
     extra: Any = None
 
 
@@ -248,6 +251,7 @@ class PoolBuilder:
             draw.times,
             self.n_unlabelled,
             self.scale,
+            any(bool(np.isnan(rows).any()) for rows in (anomalies, kept, draw.rows)),
         )
 
     def _near_others(self) -> NDArray[np.int64]:

@@ -206,6 +206,30 @@ class Table:
                     rows[:, i] = _as_dtype(values[:, i], dtype)
         return rows.tolist() if self.is_list else rows
 
+    def make_room(self, n_new: int) -> tuple[NDArray[Any] | None, Floats]:
+        """Make room for generated rows, behind the original ones where these are plain numbers.
+
+        Parameters
+        ----------
+        n_new : int
+            Rows to come.
+
+        Returns
+        -------
+        whole : ndarray of shape (n_rows + n_new, n_features) or None
+            The original rows and the room, where generated numbers need no conversion; else None,
+            and :meth:`extend` takes the room when it is filled.
+        room : ndarray of shape (n_new, n_features)
+            To be filled.
+        """
+        n_rows, n_features = self.values.shape
+        plain = isinstance(self.native, np.ndarray) and self.native.dtype == self.values.dtype
+        if not plain or self.is_list or self.categorical.any():
+            return None, np.empty((n_new, n_features), dtype=self.values.dtype)
+        whole = np.empty((n_rows + n_new, n_features), dtype=self.values.dtype)
+        whole[:n_rows] = self.native
+        return whole, whole[n_rows:]
+
     def extend(self, values: Floats) -> Any:
         """Original rows, untouched and first, then the generated ones."""
         new = self.rebuild(values)
