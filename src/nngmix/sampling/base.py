@@ -400,9 +400,7 @@ class BaseSampler(BaseOverSampler):
             )
         return label
 
-    def _generate(
-        self, label: Any, n: int, random_state: Any, out: Floats | None = None
-    ) -> Floats:
+    def _generate(self, label: Any, n: int, random_state: Any, out: Floats | None = None) -> Floats:
         pool = self._make_pools()[label]
         if out is None:
             out = np.empty((n, pool.anomalies.shape[1]), dtype=pool.anomalies.dtype)

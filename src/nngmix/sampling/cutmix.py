@@ -64,11 +64,13 @@ class CutMix(BaseSampler):
     Cutout : Blanks the window.
     Duplicate : The control that any gain must be held against.
 
-    Notes ----- As in the published program, the window of the second anomaly is that of
-    :class:`Cutout` (so a width of 1 pastes nothing), and it is pasted at a column drawn evenly from
-    0 to d - width - 1: in general elsewhere than where it was cut. Values change columns in scaled
-    units: half of one column's range becomes half of the other's. Windows lie over the numeric
-    columns, in their order.
+    Notes
+    -----
+    As in the published program, the window of the second anomaly is that of :class:`Cutout` (so a
+    width of 1 pastes nothing), and it is pasted at a column drawn evenly from 0 to d - width - 1:
+    in general elsewhere than where it was cut. Values change columns in scaled units: half of one
+    column's range becomes half of the other's. Windows lie over the numeric columns, in their
+    order.
 
     A single labelled anomaly is pasted into itself. Missing cells are pasted like any other.
     Whole-number columns are rounded to the nearest whole number, booleans to the nearer value.

@@ -61,10 +61,12 @@ class Cutout(BaseSampler):
     CutMix : Fills the window from another anomaly.
     Duplicate : The control that any gain must be held against.
 
-    Notes ----- As in the published program, a width of n columns (a random share of them, rounded
-    down, at least 1) around a random column x blanks the columns from x - n // 2 up to, not
-    including, x + n // 2, cut off at the ends: a width of 1 blanks nothing, so tables of few
-    columns are hardly changed.
+    Notes
+    -----
+    As in the published program, a width of n columns (a random share of them, rounded down, at
+    least 1) around a random column x blanks the columns from x - n // 2 up to, not including, x + n
+    // 2, cut off at the ends: a width of 1 blanks nothing, so tables of few columns are hardly
+    changed.
 
     A blanked cell holds its column's 0 even where the anomaly had none. Windows lie in the order of
     the columns.

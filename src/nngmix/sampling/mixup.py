@@ -57,10 +57,11 @@ class Mixup(BaseSampler):
     NNGMix : The paper's own sampler.
     Duplicate : The control that any gain must be held against.
 
-    Notes ----- A single labelled anomaly is mixed with itself: a copy. A cell is missing where the
-    parent with the larger weight has none; where only the other has none, it is that parent's
-    value. Whole-number columns are rounded to the nearest whole number, booleans to the nearer
-    value.
+    Notes
+    -----
+    A single labelled anomaly is mixed with itself: a copy. A cell is missing where the parent with
+    the larger weight has none; where only the other has none, it is that parent's value.
+    Whole-number columns are rounded to the nearest whole number, booleans to the nearer value.
 
     With ``partner="all"`` the unlabelled rows are all kept, or an even draw of 10 000 of the
     distinct ones where there are more.

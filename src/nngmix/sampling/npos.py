@@ -69,10 +69,12 @@ class NPOS(BaseSampler):
     NNGMix : The paper's own sampler.
     Duplicate : The control that any gain must be held against.
 
-    Notes ----- NPOS [2]_ was made for out-of-distribution training; as a sampler it is the paper's
-    comparison. Each k-th distance is measured to all unlabelled rows, or to an even draw of 10 000
-    of the distinct ones where there are more, so each pair of generated rows costs ``n_candidates``
-    times that many distances: this is by far the slowest sampler.
+    Notes
+    -----
+    NPOS [2]_ was made for out-of-distribution training; as a sampler it is the paper's comparison.
+    Each k-th distance is measured to all unlabelled rows, or to an even draw of 10 000 of the
+    distinct ones where there are more, so each pair of generated rows costs ``n_candidates`` times
+    that many distances: this is by far the slowest sampler.
 
     Missing values count as the column's 0 in distances. Whole-number columns are rounded to the
     nearest whole number, booleans to the nearer value.

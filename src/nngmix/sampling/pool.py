@@ -311,8 +311,9 @@ def _engine_nearest(engine: Any, queries: Floats, rows: Floats, k: int, metric: 
         )
     from sklearn.base import clone
 
-    scaled = rows / metric.scale
-    found = clone(engine).fit(scaled)
+    # safe=False: an engine need not be scikit-learn's own kind, nor return itself from fit.
+    found = clone(engine, safe=False)
+    found.fit(rows / metric.scale)
     k = min(k, len(rows))
     scaled = queries / metric.scale
     index = np.asarray(found.kneighbors(scaled, n_neighbors=k, return_distance=False))
