@@ -9,11 +9,32 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nngmix.sampling import Duplicate, NNGMix
+    from nngmix.sampling import (
+        NPOS,
+        Chain,
+        CutMix,
+        Cutout,
+        Duplicate,
+        GaussianNoise,
+        Mixup,
+        NNGMix,
+        RoSAS,
+    )
 
-_HOME = {"NNGMix": "nngmix.sampling", "Duplicate": "nngmix.sampling"}
+__all__ = [
+    "NPOS",
+    "Chain",
+    "CutMix",
+    "Cutout",
+    "Duplicate",
+    "GaussianNoise",
+    "Mixup",
+    "NNGMix",
+    "RoSAS",
+    "__version__",
+]
 
-__all__ = ["Duplicate", "NNGMix", "__version__"]
+_HOME = {name: "nngmix.sampling" for name in __all__ if name != "__version__"}
 
 
 def __getattr__(name: str) -> Any:

@@ -84,7 +84,7 @@ def test_parts_merge_into_the_whole(table, cuts):
 def test_scale_is_division_of_both_sides(table):
     queries, rows, k, rng = make(table)
     scale = rng.uniform(0.1, 10, rows.shape[1])
-    found = k_nearest(queries, rows, k, scale=scale)
+    found = k_nearest(queries, rows, k, metric=scale)
     distance, _ = naive(queries, rows, k, scale)
     np.testing.assert_allclose(found.distance, distance, rtol=1e-10, atol=1e-300)
 

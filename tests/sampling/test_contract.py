@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from imblearn.pipeline import make_pipeline
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +22,8 @@ each_sampler = pytest.mark.parametrize("kind", SAMPLERS.values(), ids=SAMPLERS)
 def build(kind, **settings):
     """A sampler with those of the settings that it has."""
     known = kind().get_params()
-    settings = {"random_state": 0, **settings}
+    # NPOS costs n_candidates times as much as the others; what is tested here needs few.
+    settings = {"random_state": 0, "n_candidates": 20, **settings}
     return kind(**{name: value for name, value in settings.items() if name in known})
 
 
@@ -82,7 +84,9 @@ class TestEverySampler:
         assert np.array_equal(sampler.sample(50), expected)
         big = np.random.default_rng(0).normal(size=(50_000, 20))
         fitted = build(kind).fit(big, (np.arange(50_000) < 5).astype(int))
-        assert len(pickle.dumps(fitted)) < 100_000
+        # Methods that draw from all unlabelled rows keep 10 000 of them.
+        drawn = 10_000 * 20 * 8 if fitted._needs().drawn else 0
+        assert len(pickle.dumps(fitted)) < 100_000 + 2.5 * drawn
 
     @pytest.mark.parametrize(
         "dtype",
@@ -226,10 +230,7 @@ class TestEverySampler:
             (lambda X, y: (X, y[1:]), "X has 300 rows and y has 299"),
             (lambda X, y: (X, np.c_[y, y]), "one column of labels"),
             (lambda X, y: (X, None), "y is needed"),
-            (
-                lambda X, y: (np.where(X[5, 2] == X, np.nan, X), y),
-                "column 2 of X holds NaN in 1 of 300",
-            ),
+            (lambda X, y: (csr_matrix(X), y), "sparse matrix.*toarray"),
             (lambda X, y: (np.where(X[5, 2] == X, np.inf, X), y), "column 2 of X holds infinite"),
             (lambda X, y: (X.astype(str), y), "must be numeric"),
             (lambda X, y: (X + 0j, y), "complex"),
@@ -250,8 +251,7 @@ class TestEverySampler:
         for column, match in (
             (["x"] * 300, "'b' is not numeric"),
             (pd.date_range("2024", periods=300), "'b' is not numeric"),
-            ([np.nan] + [1.0] * 299, "'b' of X holds NaN"),
-            (pd.array([None] + [1] * 299, dtype="Int64"), "'b' of X holds NaN"),
+            ([1.0, "x"] * 150, "'b' of X must be numeric or categorical; it mixes"),
             ([np.inf] + [1.0] * 299, "'b' of X holds infinite"),
         ):
             with pytest.raises(ValueError, match=match):
@@ -306,7 +306,7 @@ def test_scaling_takes_a_fitted_linear_scaler(data):
 
 def test_range_that_overflows_is_refused():
     X = np.array([[1e308], [-1e308], [0.0]])
-    with pytest.raises(ValueError, match="column '0' of X spans more"):
+    with pytest.raises(ValueError, match="column 0 of X spans more"):
         NNGMix().fit(X, [1, 0, 0])
 
 

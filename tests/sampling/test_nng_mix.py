@@ -8,13 +8,16 @@ alpha, a partner that may be the row itself and a biased coin are each caught.
 
 import numpy as np
 import pytest
+from sampling_checks import SIGNIFICANCE, check_law, check_mixtures, draw
+from sampling_checks import check_noise as check_gaussian
 from scipy import stats
 from scipy.spatial import KDTree
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
 
-from nngmix import NNGMix
+from nngmix import Mixup, NNGMix
 
 K = 4
-SIGNIFICANCE = 1e-4
 rng = np.random.default_rng(11)
 # 6 anomalies and 40 unlabelled rows, linearly independent in the first 50 columns, so that a
 # mixture's weights can be read off; the last 10 columns are 0 and carry nothing but noise.
@@ -230,3 +233,181 @@ def test_noise_is_a_share_of_the_range():
     shares = np.std(rows[own] - [5.0, 500.0], axis=0) / [10.0, 1000.0]
     assert shares[0] == pytest.approx(shares[1], rel=0.05)
     assert 0.035 < shares[0] < 0.06
+
+
+# The ablations of Table VI: without neighbours (the partner is any other row), without noise.
+
+
+def naive_from_all(anomalies, unlabelled, n, *, sigma=0.0, alpha=0.2, seed, broken=""):
+    rng = np.random.default_rng(seed)
+    everything = np.vstack([anomalies, unlabelled])
+    out = []
+    for _ in range(n):
+        i = j = rng.integers(len(anomalies))
+        while j == i and broken != "itself":
+            j = rng.integers(len(everything))
+        if broken == "itself":
+            j = rng.integers(len(everything))
+        if broken == "coin" and rng.random() < 0.5:
+            j = (i + rng.integers(1, len(anomalies))) % len(anomalies)
+        if broken == "near":
+            j = np.argsort(((everything - anomalies[i]) ** 2).sum(axis=1))[rng.integers(1, 41)]
+        weight = rng.beta(alpha * 1.3 if broken == "alpha" else alpha, alpha)
+        first = anomalies[i] + rng.normal(0, sigma, anomalies.shape[1])
+        second = everything[j] + rng.normal(0, sigma, anomalies.shape[1])
+        out.append(weight * first + (1 - weight) * second)
+    return np.array(out)
+
+
+def ours_from_all(anomalies, unlabelled, n, *, sigma=0.0, alpha=0.2, seed):
+    sampler = NNGMix(n_neighbors=None, sigma=sigma, alpha=alpha, scaling=None, random_state=seed)
+    return draw(sampler, anomalies, unlabelled, n)
+
+
+def mixup_of_all(anomalies, unlabelled, n, *, alpha=0.2, seed):
+    return draw(Mixup(partner="all", alpha=alpha, random_state=seed), anomalies, unlabelled, n)
+
+
+def check_partners_from_all(generate, n):
+    rows = generate(ANOMALIES, UNLABELLED, n, alpha=20.0, seed=1)
+    law = {(i, j): 2.0 for i in range(6) for j in range(i + 1, 6)}
+    law |= {(i, j): 1.0 for i in range(6) for j in range(6, 46)}
+    check_mixtures(rows, ROWS, law, stats.beta(20, 20), "rows")
+    assert (rows[:, 50:] == 0).all(), "there is noise"
+
+
+def check_weight_from_all(generate, n):
+    """A single anomaly's partners are the unlabelled rows: its weight shows."""
+    rows = generate(ANOMALIES[:1], UNLABELLED, n, seed=2)
+    check_law((rows @ np.linalg.pinv(ROWS))[:, 0].clip(0, 1), stats.beta(0.2, 0.2).cdf, "weights")
+
+
+class TestWithoutNeighbours:
+    @pytest.mark.parametrize(
+        ("generate", "n"),
+        [(ours_from_all, 60_000), (mixup_of_all, 60_000), (naive_from_all, 20_000)],
+    )
+    def test_partners_and_weights(self, generate, n):
+        check_partners_from_all(generate, n)
+        check_weight_from_all(generate, n)
+
+    @pytest.mark.parametrize(
+        ("change", "check"),
+        [
+            ("itself", check_partners_from_all),
+            ("coin", check_partners_from_all),
+            ("near", check_partners_from_all),
+            ("alpha", check_weight_from_all),
+        ],
+    )
+    def test_broken_versions_are_caught(self, change, check):
+        with pytest.raises(AssertionError):
+            check(lambda *data, **kw: naive_from_all(*data, **kw, broken=change), 20_000)
+
+    def test_without_noise_it_is_mixup_of_all(self):
+        ours = ours_from_all(ANOMALIES, UNLABELLED, 30_000, seed=1)
+        mixup = mixup_of_all(ANOMALIES, UNLABELLED, 30_000, seed=2)
+        directions = np.random.default_rng(0).normal(size=(60, 5))
+        for direction in directions.T:
+            assert stats.ks_2samp(ours @ direction, mixup @ direction).pvalue > SIGNIFICANCE
+
+    @pytest.mark.parametrize(("generate", "n"), [(ours_from_all, 30_000), (naive_from_all, 10_000)])
+    def test_noise_stays(self, generate, n):
+        rows = generate(ANOMALIES[:1], UNLABELLED[:1], n, sigma=0.01, seed=3)
+        apart = ANOMALIES[0] - UNLABELLED[0]
+        weight = ((rows - UNLABELLED[0]) @ apart / (apart @ apart)).clip(0, 1)[:, None]
+        check_gaussian(rows[:, 50:] / np.sqrt(weight**2 + (1 - weight) ** 2), 0.01)
+
+    def test_no_neighbours_are_searched(self):
+        sampler = NNGMix(n_neighbors=None, scaling=None)
+        draw(sampler, ANOMALIES, UNLABELLED, 1)
+        assert sampler.pool_.near_anomalies.shape == (6, 0)
+        assert len(sampler.pool_.unlabelled) == 0
+        assert len(sampler.pool_.drawn) == 40
+
+
+def test_without_noise_rows_lie_between_their_parents():
+    rows = ours(ANOMALIES, UNLABELLED, 20_000, k=K, sigma=0.0, alpha=0.2, seed=4)
+    assert (rows[:, 50:] == 0).all()
+    weights = rows @ np.linalg.pinv(ROWS)
+    np.testing.assert_allclose(weights @ ROWS, rows, atol=1e-9)
+    assert (weights > -1e-9).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+
+
+def test_defaults():
+    assert NNGMix().get_params() == {
+        "multiplier": 10,
+        "n_neighbors": 10,
+        "sigma": 0.01,
+        "alpha": 0.2,
+        "sampling_strategy": None,
+        "scaling": "minmax",
+        "categorical_features": "dtype",
+        "random_state": None,
+        "n_jobs": None,
+    }
+
+
+class Search:
+    """The least that an engine must be: ``fit`` and ``kneighbors``."""
+
+    def fit(self, X):
+        self.X = X
+
+    def kneighbors(self, X, n_neighbors, return_distance):
+        assert not return_distance
+        distance = ((np.asarray(X)[:, None] - self.X) ** 2).sum(axis=2)
+        return np.argsort(distance, axis=1)[:, :n_neighbors].astype("int32").tolist()
+
+
+class SearchFor(Search):
+    def __init__(self, n_neighbors):
+        self.n_neighbors = n_neighbors
+
+
+@pytest.mark.parametrize(
+    ("engine", "k"),
+    [
+        (NearestNeighbors(n_neighbors=K), K),
+        (NearestNeighbors(n_neighbors=1), 1),
+        (NearestNeighbors(n_neighbors=100), 100),
+        (NearestNeighbors(n_neighbors=K, algorithm="ball_tree"), K),
+        (Search(), 10),
+        (SearchFor(K), K),
+    ],
+    ids=["sklearn", "sklearn 1", "sklearn 100", "sklearn ball tree", "duck", "duck with k"],
+)
+@pytest.mark.parametrize("scaling", [None, "minmax"])
+class TestEngines:
+    def test_pool_is_that_of_the_number(self, engine, k, scaling):
+        X = ROWS[:, :50] * 10.0 ** (np.arange(50) % 5) if scaling else ROWS
+        number = NNGMix(n_neighbors=k, scaling=scaling, random_state=0).fit(X, Y)
+        other = NNGMix(n_neighbors=engine, scaling=scaling, random_state=0).fit(X, Y)
+        for name in ("anomalies", "unlabelled", "near_anomalies", "near_unlabelled"):
+            assert np.array_equal(getattr(number.pool_, name), getattr(other.pool_, name))
+        assert np.array_equal(number.sample(500), other.sample(500))
+
+    def test_engine_is_left_alone(self, engine, k, scaling):
+        sampler = clone(NNGMix(n_neighbors=engine, scaling=scaling))
+        sampler.fit(ROWS, Y).sample(3)
+        for searcher in (engine, sampler.n_neighbors):
+            assert not hasattr(searcher, "X")
+            assert not hasattr(searcher, "n_samples_fit_")
+
+
+def test_engine_with_a_single_anomaly():
+    rows = draw(
+        NNGMix(n_neighbors=Search(), sigma=0, alpha=20.0, scaling=None, random_state=0),
+        ANOMALIES[:1],
+        UNLABELLED[:1],
+        2000,
+    )
+    assert 0.4 < (rows == ANOMALIES[0]).all(axis=1).mean() < 0.6
+
+
+def test_engine_refuses_gaps():
+    X = ROWS.copy()
+    X[3, 3] = np.nan
+    with pytest.raises(ValueError, match="n_neighbors: an estimator searches numeric columns"):
+        NNGMix(n_neighbors=Search()).fit(X, Y)

@@ -1,5 +1,5 @@
 """The nearest unlabelled rows of a few anomalies, exactly, in bounded memory."""
 
-from nngmix.neighbors.exact import Nearest, k_nearest, merge_nearest, row_keys
+from nngmix.neighbors.exact import Metric, Nearest, k_nearest, merge_nearest, row_keys
 
-__all__ = ["Nearest", "k_nearest", "merge_nearest", "row_keys"]
+__all__ = ["Metric", "Nearest", "k_nearest", "merge_nearest", "row_keys"]

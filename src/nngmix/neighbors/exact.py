@@ -5,12 +5,16 @@ The product is subject to rounding (and may be in single precision), so it only 
 row whose distance could, within the rounding bound, be among the k smallest is measured again by
 plain differences in double precision. Ties are broken by the content of the rows, never by their
 place, so that the answer does not depend on how the rows were cut or ordered.
+
+In few dimensions a KD-tree nominates instead, where that is faster.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Floats = NDArray[np.floating]
 
@@ -39,6 +43,64 @@ class Nearest:
     index: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Metric:
+    """What counts as far.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (n_features,), float64
+        Positive length that counts as 1 in each numeric column.
+    categorical : ndarray of shape (n_features,), bool
+        Columns whose numbers are names: equal or different, nothing in between.
+    mismatch : float
+        The squared distance of two different categories.
+    """
+
+    scale: NDArray[np.float64]
+    categorical: NDArray[np.bool_]
+    mismatch: float
+
+    @classmethod
+    def of(cls, metric: "Metric | NDArray[np.float64] | None", n_features: int) -> "Metric":
+        """Complete a metric that was given as nothing, or as the scale alone."""
+        if isinstance(metric, Metric):
+            return metric
+        scale = np.ones(n_features) if metric is None else np.asarray(metric, dtype=np.float64)
+        return cls(scale, np.zeros(n_features, dtype=bool), 1.0)
+
+    def measure(self, queries: Floats, rows: Floats) -> NDArray[np.float64]:
+        """Squared distances of paired rows by plain differences, in double precision.
+
+        Missing values: the columns that both rows have are measured, and the sum is scaled up to
+        all columns; rows with no column in common are infinitely far.
+        """
+        out = np.empty(len(queries))
+        step = max(1, (1 << 18) // queries.shape[1])
+        some_categorical = self.categorical.any()
+        for start in range(0, len(out), step):
+            part = slice(start, start + step)
+            difference = queries[part].astype(np.float64)
+            difference -= rows[part]
+            difference /= self.scale
+            if some_categorical:
+                codes = difference[:, self.categorical]
+                different = np.where(codes == 0, 0.0, np.sqrt(self.mismatch))
+                difference[:, self.categorical] = np.where(np.isnan(codes), np.nan, different)
+            missing = np.isnan(difference)
+            if missing.any():
+                difference[missing] = 0.0
+                common = difference.shape[1] - missing.sum(axis=1)
+                total = np.einsum("ij,ij->i", difference, difference)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    total *= difference.shape[1] / common
+                total[common == 0] = np.inf
+                out[part] = total
+            else:
+                out[part] = np.einsum("ij,ij->i", difference, difference)
+        return out
+
+
 def row_keys(rows: Floats) -> NDArray[np.uint64]:
     """Give each row a number that depends on its content alone.
 
@@ -51,7 +113,7 @@ def row_keys(rows: Floats) -> NDArray[np.uint64]:
     -------
     ndarray of shape (n_rows,), uint64
         Equal rows have equal keys, wherever they stand; different rows almost surely have
-        different keys.
+        different keys, spread evenly over the 64-bit numbers.
 
     Examples
     --------
@@ -60,30 +122,27 @@ def row_keys(rows: Floats) -> NDArray[np.uint64]:
     >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
     (True, False)
     """
-    # Adding 0.0 turns -0.0 into 0.0: the two are equal, so their bits must be.
-    bits = np.ascontiguousarray(rows + 0.0, dtype=np.float64).view(np.uint64)
     weights = np.random.Generator(np.random.PCG64(0)).integers(
         0, 2**63, size=rows.shape[1], dtype=np.uint64
     )
-    # Multiply and fold, so that high bits (a float's exponent) reach the low ones and back.
-    mixed = (bits ^ (bits >> np.uint64(32))) * (weights * np.uint64(2) + np.uint64(1))
-    mixed ^= mixed >> np.uint64(29)
-    key = mixed.sum(axis=1, dtype=np.uint64)
-    key *= np.uint64(0x9E3779B97F4A7C15)
-    return key ^ (key >> np.uint64(32))
-
-
-def _measure(queries: Floats, rows: Floats, scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distances of paired rows by plain differences, in double precision."""
-    out = np.empty(len(queries))
-    step = max(1, (1 << 20) // queries.shape[1])
-    for start in range(0, len(out), step):
-        part = slice(start, start + step)
-        difference = queries[part].astype(np.float64)
-        difference -= rows[part]
-        difference /= scale
-        out[part] = np.einsum("ij,ij->i", difference, difference)
-    return out
+    keys = np.empty(len(rows), dtype=np.uint64)
+    step = max(1, (1 << 17) // max(rows.shape[1], 1))
+    for start in range(0, len(rows), step):
+        # Adding 0.0 turns -0.0 into 0.0: the two are equal, so their bits must be. NaN has many
+        # bit patterns; here it has one.
+        block = np.ascontiguousarray(rows[start : start + step] + 0.0, dtype=np.float64)
+        np.copyto(block, np.nan, where=np.isnan(block))
+        bits = block.view(np.uint64)
+        # Multiply and fold, so that high bits (a float's exponent) reach the low ones and back.
+        mixed = (bits ^ (bits >> np.uint64(32))) * (weights * np.uint64(2) + np.uint64(1))
+        mixed ^= mixed >> np.uint64(29)
+        key = mixed.sum(axis=1, dtype=np.uint64)
+        key ^= key >> np.uint64(32)
+        key *= np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(32)
+        key *= np.uint64(0xD6E8FEB86659FD93)
+        keys[start : start + step] = key
+    return keys
 
 
 def _first_k(
@@ -102,20 +161,28 @@ def _first_k(
 
 
 def k_nearest(
-    queries: Floats, rows: Floats, k: int, *, scale: NDArray[np.float64] | None = None
+    queries: Floats,
+    rows: Floats,
+    k: int,
+    *,
+    metric: Metric | NDArray[np.float64] | None = None,
+    n_jobs: int = 1,
 ) -> Nearest:
     """Find the k rows nearest to each query, exactly.
 
     Parameters
     ----------
     queries : ndarray of shape (n_queries, n_features), float32 or float64
-        Finite numbers.
+        Numbers; NaN where missing, no infinity.
     rows : ndarray of shape (n_rows, n_features), same dtype
-        Finite numbers.
+        Numbers; NaN where missing, no infinity.
     k : int
         Neighbours a query; cut to ``n_rows``.
-    scale : ndarray of shape (n_features,), default=None
-        Positive length that counts as 1 in each column; None means 1 everywhere.
+    metric : Metric, ndarray of shape (n_features,) or None, default=None
+        What counts as far. An array is the length that counts as 1 in each column; None means 1.
+    n_jobs : int, default=1
+        Threads that search a tree. The matrix product uses the threads of the linear algebra
+        library. The answer does not depend on either.
 
     Returns
     -------
@@ -124,8 +191,8 @@ def k_nearest(
 
     Notes
     -----
-    Memory beyond the input is a few megabytes, whatever the number of rows. Among rows at exactly
-    the same distance those with the smaller :func:`row_keys` come first.
+    Memory beyond the input is a few megabytes, or the tree. Among rows at exactly the same
+    distance those with the smaller :func:`row_keys` come first.
 
     Examples
     --------
@@ -137,9 +204,13 @@ def k_nearest(
     """
     n_queries, n_features = queries.shape
     k = min(k, len(rows))
-    length = np.ones(n_features) if scale is None else np.asarray(scale, dtype=np.float64)
+    metric = Metric.of(metric, n_features)
+    plain = not metric.categorical.any() and not _has_nan(queries) and not _has_nan(rows)
+    if plain and _tree_is_faster(n_queries, len(rows), n_features):
+        return _tree_nearest(queries, rows, k, metric, n_jobs)
+    kind = _PlainSearch if plain else _MixedSearch
     parts = [
-        _chunk_nearest(queries[start : start + _QUERIES], rows, k, length)
+        kind(queries[start : start + _QUERIES], metric).search(rows, k)
         for start in range(0, n_queries, _QUERIES)
     ]
     return Nearest(
@@ -149,78 +220,166 @@ def k_nearest(
     )
 
 
-def _chunk_nearest(queries: Floats, rows: Floats, k: int, scale: NDArray[np.float64]) -> Nearest:
-    """Search all rows, a block at a time, for a chunk of queries."""
-    n_queries, n_features = queries.shape
-    work = np.result_type(queries.dtype, rows.dtype)
-    # Only differences matter, so any origin will do. One near the queries keeps the numbers, and
-    # with them the rounding errors of |r|^2 - 2 q.r, small even where a column is a time stamp.
-    # A single subtraction and division of the given numbers have a relative error, which the
-    # bound below can cover; subtracting twice would have an absolute one.
-    origin = queries.mean(axis=0, dtype=np.float64).astype(work)
-    unit = scale.astype(work)
-    q = (queries - origin) / unit
-    q_norm = np.einsum("ij,ij->i", q, q, dtype=np.float64)
-    # |computed - true| <= slack * (|q|^2 + |r|^2): a dot product of n terms is off by at most
-    # n eps |q||r|; the norms, the subtraction and the division add a few eps more.
-    slack = 4.0 * (n_features + 16) * np.finfo(work).eps
-    block_rows = max(k, _CELLS // n_queries)
-    minus_two_q = -2.0 * q
-    best: Nearest | None = None
-    for start in range(0, len(rows), block_rows):
-        block = rows[start : start + block_rows]
-        r = (block - origin) / unit
-        r_norm = np.einsum("ij,ij->i", r, r)
-        # A lower bound of |q - r|^2 - (1 - slack) |q|^2.
-        low = minus_two_q @ r.T
-        low += r_norm * work.type(1.0 - slack)
-        reach = None if best is None else best.distance[:, -1] - (1.0 - slack) * q_norm
-        if reach is None:
-            candidate, place = _nominate(low, k, queries, block, scale, q_norm, slack)
-        else:
-            # nextafter: the limit is rounded to the work type and must not be rounded down.
-            limit = np.nextafter(reach.astype(work), work.type(np.inf))
-            hit = low <= limit[:, None]
-            if np.count_nonzero(hit) > 4 * n_queries * k and len(block) > k:
-                candidate, place = _nominate(low, k, queries, block, scale, q_norm, slack, hit)
+def _has_nan(values: Floats) -> bool:
+    # A sum is NaN if a term is; sums that overflow are looked at again.
+    total = np.einsum("ij->", values, dtype=np.float64)
+    return not np.isfinite(total) and bool(np.isnan(values).any())
+
+
+def _tree_is_faster(n_queries: int, n_rows: int, n_features: int) -> bool:
+    # Measured by benchmarks/neighbors.py on evenly spread rows, the hardest for a tree: it wins
+    # from about 60 queries on in 200 000 rows, from 20 in 20 000, by 2 to 20 times in up to 10
+    # columns; from 12 columns on it visits too much of itself.
+    return n_features <= 10 and n_queries >= 60 and n_rows >= 1000
+
+
+def _tree_nearest(queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int) -> Nearest:
+    # An origin near the queries, as below; plain splits build fastest and bear duplicates.
+    origin = queries.mean(axis=0, dtype=np.float64)
+    tree = cKDTree((rows - origin) / metric.scale, balanced_tree=False, compact_nodes=False)
+    wanted = min(k + 4, len(rows))
+    _, near = tree.query((queries - origin) / metric.scale, k=wanted, workers=n_jobs)
+    near = near.reshape(len(queries), wanted)
+    query = np.repeat(np.arange(len(queries)), wanted)
+    place = near.ravel()
+    distance = metric.measure(queries[query], rows[place])
+    found = _first_k(
+        query, distance, row_keys(rows[place]), place.astype(np.int64), len(queries), k
+    )
+    # Complete unless rows that were not returned could tie with the last one that was.
+    farthest = distance.reshape(near.shape).max(axis=1)
+    tied = (found.distance[:, -1] >= farthest * (1 - 1e-9)) & (wanted < len(rows))
+    for i in np.flatnonzero(tied):
+        one = _PlainSearch(queries[i : i + 1], metric).search(rows, k)
+        found.distance[i], found.key[i], found.index[i] = one.distance, one.key, one.index
+    return found
+
+
+class _PlainSearch:
+    """All rows, a block at a time, for a chunk of queries; every value there and numeric.
+
+    Subclasses bound distances from below in another way.
+    """
+
+    def __init__(self, queries: Floats, metric: Metric) -> None:
+        self.queries, self.metric = queries, metric
+        work = self._work_type()
+        # Only differences matter, so any origin will do. One near the queries keeps the numbers,
+        # and with them the rounding errors of |r|^2 - 2 q.r, small even where a column is a time
+        # stamp. A single subtraction and division of the given numbers have a relative error,
+        # which the bound below can cover; subtracting twice would have an absolute one.
+        self.origin = self._mean().astype(work)
+        self.unit = metric.scale.astype(work)
+        # |computed - true| <= slack * (|q|^2 + |r|^2): a dot product of n terms is off by at most
+        # n eps |q||r|; the norms, the subtraction and the division add a few eps more.
+        self.slack = 4.0 * (queries.shape[1] + 16) * float(np.finfo(work).eps)
+        self._prepare()
+
+    def _work_type(self) -> Any:
+        return self.queries.dtype.type
+
+    def _mean(self) -> NDArray[np.float64]:
+        return self.queries.mean(axis=0, dtype=np.float64)
+
+    def _prepare(self) -> None:
+        q = (self.queries - self.origin) / self.unit
+        self.shift = (1.0 - self.slack) * np.einsum("ij,ij->i", q, q, dtype=np.float64)
+        self.minus_two_q = -2.0 * q
+
+    def _lower_bounds(self, block: Floats) -> Floats:
+        """Bound each squared distance, less ``shift``, from below."""
+        r = (block - self.origin) / self.unit
+        low = self.minus_two_q @ r.T
+        low += np.einsum("ij,ij->i", r, r) * r.dtype.type(1.0 - self.slack)
+        return low
+
+    def _limit(self, reach: NDArray[np.float64], low: Floats) -> Floats:
+        # nextafter: the limit is rounded to the work type and must not be rounded down.
+        limit = (reach - self.shift).astype(low.dtype)
+        return np.nextafter(limit, low.dtype.type(np.inf))[:, None]
+
+    def search(self, rows: Floats, k: int) -> Nearest:
+        n_queries = len(self.queries)
+        block_rows = max(k, _CELLS // n_queries)
+        best: Nearest | None = None
+        start, stop = 0, max(k, min(block_rows, 256))  # a short first block finds a first limit
+        while start < len(rows):
+            block = rows[start:stop]
+            low = self._lower_bounds(block)
+            if best is None:
+                hit = self._nominate(low, block, k)
             else:
-                candidate, place = np.nonzero(hit)
-        distance = _measure(queries[candidate], block[place], scale)
-        key = row_keys(block[place])
-        index = (place + start).astype(np.int64)
-        if best is not None:
-            candidate = np.concatenate([np.repeat(np.arange(n_queries), k), candidate])
-            distance = np.concatenate([best.distance.ravel(), distance])
-            key = np.concatenate([best.key.ravel(), key])
-            index = np.concatenate([best.index.ravel(), index])
-        best = _first_k(candidate, distance, key, index, n_queries, k)
-    assert best is not None  # k_nearest is called with at least one row
-    return best
+                hit = low <= self._limit(best.distance[:, -1], low)
+                if np.count_nonzero(hit) > 4 * n_queries * k and len(block) > k:
+                    hit &= self._nominate(low, block, k)
+            query, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
+            distance = self.metric.measure(self.queries[query], block[place])
+            key = row_keys(block[place])
+            index = (place + start).astype(np.int64)
+            if best is not None:
+                query = np.concatenate([np.repeat(np.arange(n_queries), k), query])
+                distance = np.concatenate([best.distance.ravel(), distance])
+                key = np.concatenate([best.key.ravel(), key])
+                index = np.concatenate([best.index.ravel(), index])
+            best = _first_k(query, distance, key, index, n_queries, k)
+            start, stop = stop, stop + block_rows
+        assert best is not None  # there is at least one row
+        return best
+
+    def _nominate(self, low: Floats, block: Floats, k: int) -> NDArray[np.bool_]:
+        """Candidates of one block on its own merits: all that its k-th best can't rule out."""
+        k = min(k, low.shape[1])
+        some = np.argpartition(low, k - 1, axis=1)[:, :k]
+        measured = self.metric.measure(np.repeat(self.queries, k, axis=0), block[some.ravel()])
+        hit = low <= self._limit(measured.reshape(-1, k).max(axis=1), low)
+        # The rows that set the limit are candidates whatever rounding says: k are always there.
+        np.put_along_axis(hit, some, True, axis=1)
+        return hit
 
 
-def _nominate(
-    low: Floats,
-    k: int,
-    queries: Floats,
-    block: Floats,
-    scale: NDArray[np.float64],
-    q_norm: NDArray[np.float64],
-    slack: float,
-    allowed: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Candidates of one block on its own merits: all that its k-th best row cannot rule out."""
-    n_queries = len(low)
-    some = np.argpartition(low, min(k, low.shape[1]) - 1, axis=1)[:, :k]
-    measured = _measure(np.repeat(queries, some.shape[1], axis=0), block[some.ravel()], scale)
-    reach = measured.reshape(n_queries, -1).max(axis=1) - (1.0 - slack) * q_norm
-    limit = np.nextafter(reach.astype(low.dtype), low.dtype.type(np.inf))
-    hit = low <= limit[:, None]
-    # The rows that set the limit are candidates whatever rounding says, so k are always there.
-    np.put_along_axis(hit, some, True, axis=1)
-    if allowed is not None:
-        hit &= allowed
-    candidate, place = np.nonzero(hit)
-    return candidate, place
+class _MixedSearch(_PlainSearch):
+    """The same with missing values and categories: four products instead of one."""
+
+    def _work_type(self) -> Any:
+        return np.float64
+
+    def _mean(self) -> NDArray[np.float64]:
+        present = ~np.isnan(self.queries)
+        total = np.where(present, self.queries, 0.0).sum(axis=0, dtype=np.float64)
+        return total / np.maximum(present.sum(axis=0), 1)
+
+    def _split(self, values: Floats) -> tuple[Floats, Floats]:
+        numeric = ~self.metric.categorical
+        scaled = (values[:, numeric] - self.origin[numeric]) / self.unit[numeric]
+        present = ~np.isnan(scaled)
+        scaled[~present] = 0.0
+        return scaled, present.astype(np.float64)
+
+    def _prepare(self) -> None:
+        self.shift = np.zeros(len(self.queries))
+        self.q, self.q_has = self._split(self.queries)
+        self.q_squares = self.q**2
+        self.q_norm = self.q_squares.sum(axis=1)
+
+    def _lower_bounds(self, block: Floats) -> Floats:
+        r, r_has = self._split(block)
+        r_squares = r**2
+        low = self.q_squares @ r_has.T
+        low += self.q_has @ r_squares.T
+        low -= 2.0 * (self.q @ r.T)
+        low -= self.slack * (self.q_norm[:, None] + r_squares.sum(axis=1))
+        np.maximum(low, 0.0, out=low)
+        common = self.q_has @ r_has.T
+        for column in np.flatnonzero(self.metric.categorical):
+            difference = self.queries[:, column, None] - block[:, column]
+            missing = np.isnan(difference)
+            common += ~missing
+            low += self.metric.mismatch * ((difference != 0) & ~missing)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # A little less than exact, for the last roundings.
+            low *= block.shape[1] * (1 - 1e-12) / common
+        low[common == 0] = np.inf
+        return low
 
 
 def merge_nearest(parts: list[Nearest], k: int) -> tuple[Nearest, NDArray[np.int64]]:

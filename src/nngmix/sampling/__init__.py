@@ -1,9 +1,30 @@
 """Pseudo-anomaly samplers: one method a file, one contract in ``base``."""
 
+from nngmix.sampling.chain import Chain
+from nngmix.sampling.cutmix import CutMix
+from nngmix.sampling.cutout import Cutout
 from nngmix.sampling.duplicate import Duplicate
+from nngmix.sampling.gaussian_noise import GaussianNoise
+from nngmix.sampling.mixup import Mixup
 from nngmix.sampling.nng_mix import NNGMix
+from nngmix.sampling.npos import NPOS
+from nngmix.sampling.rosas import RoSAS
 
 #: Samplers by the name that the command line and the experiments use.
-SAMPLERS = {sampler.__name__: sampler for sampler in (Duplicate, NNGMix)}
+SAMPLERS = {
+    sampler.__name__: sampler
+    for sampler in (NNGMix, Mixup, Cutout, CutMix, GaussianNoise, NPOS, RoSAS, Duplicate)
+}
 
-__all__ = ["SAMPLERS", "Duplicate", "NNGMix"]
+__all__ = [
+    "NPOS",
+    "SAMPLERS",
+    "Chain",
+    "CutMix",
+    "Cutout",
+    "Duplicate",
+    "GaussianNoise",
+    "Mixup",
+    "NNGMix",
+    "RoSAS",
+]

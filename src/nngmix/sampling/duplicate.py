@@ -3,9 +3,12 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nngmix.sampling.base import BaseSampler, Floats
 from nngmix.sampling.pool import Pool
+
+_SHARED = BaseSampler._parameter_constraints
 
 
 class Duplicate(BaseSampler):
@@ -18,13 +21,20 @@ class Duplicate(BaseSampler):
     ----------
     multiplier : int, default=10
         Copies of each labelled anomaly, at least 1, beside the original.
+    sampling_strategy : float, str, dict, callable or None, default=None
+        None: ``multiplier`` counts, and y is 1 for a labelled anomaly and 0 elsewhere. Else as in
+        imbalanced-learn: which classes to fill up, and how far.
+    categorical_features : "dtype", "infer" or list of str or int, default="dtype"
+        Columns that hold categories. "dtype": those whose type says so (pandas category, polars
+        Categorical and Enum, Arrow dictionary). "infer": those and columns of text. Or a list, by
+        name or position.
 
     Attributes
     ----------
     pool_ : Pool
         The labelled anomalies.
     sampling_strategy_ : dict
-        ``{1: n_new}``, how many rows ``fit_resample`` appends.
+        How many rows ``fit_resample`` appends of each class.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -32,7 +42,7 @@ class Duplicate(BaseSampler):
 
     See Also
     --------
-    NNGMix : The paper's sampler.
+    NNGMix : The paper's own sampler.
 
     Notes
     -----
@@ -49,16 +59,27 @@ class Duplicate(BaseSampler):
     """
 
     _parameter_constraints: dict[str, Any] = {
-        "multiplier": BaseSampler._parameter_constraints["multiplier"]
+        name: _SHARED[name] for name in ("multiplier", "sampling_strategy", "categorical_features")
     }
 
     # Copies need no units, no chance and no threads.
     scaling = None
-    random_state = None
-    n_jobs = None
 
-    def __init__(self, *, multiplier: int = 10) -> None:
+    def __init__(
+        self,
+        *,
+        multiplier: int = 10,
+        sampling_strategy: Any = None,
+        categorical_features: Any = "dtype",
+    ) -> None:
         self.multiplier = multiplier
+        self.sampling_strategy = sampling_strategy
+        self.categorical_features = categorical_features
 
-    def _draw(self, pool: Pool, out: Floats, rng: np.random.Generator, first: int) -> None:
-        np.take(pool.anomalies, np.arange(first, first + len(out)), axis=0, mode="wrap", out=out)
+    def _pick(self, pool: Pool, n: int, first: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        return np.arange(first, first + n) % len(pool.anomalies)
+
+    def _transform(
+        self, pool: Pool, anomaly: NDArray[np.intp], rows: Floats, rng: np.random.Generator
+    ) -> None:
+        pass

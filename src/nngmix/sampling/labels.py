@@ -1,5 +1,6 @@
-"""Reading y: 1 for a labelled anomaly, 0 for an unlabelled row."""
+"""Reading y: 1 for a labelled anomaly, 0 for an unlabelled row; or classes to be balanced."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
+def check_labels(y: Any, n_rows: int, *, both: bool = True) -> NDArray[Any]:
     """Check labels before any work is done.
 
     Parameters
@@ -16,6 +17,8 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         1 or True: labelled anomaly; 0 or False: unlabelled.
     n_rows : int
         Rows of X.
+    both : bool, default=True
+        Whether both kinds must occur.
 
     Returns
     -------
@@ -27,6 +30,33 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
     ValueError
         If y has another length, holds anything but 0 and 1, or only one of the two.
     """
+    flat = flatten(y, n_rows)
+    known = np.isin(flat, [0, 1]) if flat.dtype.kind in "biuf" else _known(flat)
+    if not known.all():
+        odd = flat[~known]
+        # By their text: NaN is not equal to itself, and would be shown again and again.
+        shown = ", ".join(dict.fromkeys(repr(value) for value in odd[:1000].tolist()))
+        shown = shown if len(shown) < 60 else shown[:57] + "..."
+        raise ValueError(
+            "y must hold only 0 (unlabelled) and 1 (labelled anomaly), or False and True. "
+            f"Unknown label type: {len(odd)} of {n_rows} rows hold something else ({shown}). To "
+            "balance other classes, set sampling_strategy."
+        )
+    n_anomalies = np.count_nonzero(flat == 1)
+    if both and n_anomalies == 0:
+        raise ValueError(
+            "y holds no labelled anomaly (class 1): at least one is needed to generate from."
+        )
+    if both and n_anomalies == n_rows:
+        raise ValueError(
+            "y holds no unlabelled row (class 0): anomalies are told from them, so at least one "
+            "is needed."
+        )
+    return flat
+
+
+def flatten(y: Any, n_rows: int) -> NDArray[Any]:
+    """Turn y into one column of ``n_rows`` labels."""
     if y is None:
         raise ValueError("y is needed: 1 for a labelled anomaly, 0 for an unlabelled row.")
     flat = np.asarray(y)
@@ -39,26 +69,6 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         )
     if len(flat) != n_rows:
         raise ValueError(f"X has {n_rows} rows and y has {len(flat)}; they must have as many.")
-    known = np.isin(flat, [0, 1]) if flat.dtype.kind in "biuf" else _known(flat)
-    if not known.all():
-        odd = flat[~known]
-        # By their text: NaN is not equal to itself, and would be shown again and again.
-        shown = ", ".join(dict.fromkeys(repr(value) for value in odd[:1000].tolist()))
-        shown = shown if len(shown) < 60 else shown[:57] + "..."
-        raise ValueError(
-            "y must hold only 0 (unlabelled) and 1 (labelled anomaly), or False and True. "
-            f"Unknown label type: {len(odd)} of {n_rows} rows hold something else ({shown})."
-        )
-    n_anomalies = np.count_nonzero(flat == 1)
-    if n_anomalies == 0:
-        raise ValueError(
-            "y holds no labelled anomaly (class 1): at least one is needed to generate from."
-        )
-    if n_anomalies == n_rows:
-        raise ValueError(
-            "y holds no unlabelled row (class 0): anomalies are told from them, so at least one "
-            "is needed."
-        )
     return flat
 
 
@@ -69,32 +79,47 @@ def _known(flat: NDArray[Any]) -> NDArray[np.bool_]:
     )
 
 
-def extend_labels(y: Any, n_new: int) -> Any:
-    """Append ``n_new`` labels 1 to y, keeping its kind, name and dtype.
+def extend_labels(y: Any, added: Mapping[Any, int]) -> Any:
+    """Append labels to y, keeping its kind, name and dtype.
 
     Parameters
     ----------
-    y : array-like of shape (n_rows,)
+    y : array-like of shape (n_rows,), or (n_rows, n_classes) with a single 1 a row
         Checked labels.
-    n_new : int
-        How many to append.
+    added : mapping of label to int
+        How many to append of each, in this order.
 
     Returns
     -------
-    array, list, Series or one-column DataFrame of shape (n_rows + n_new,)
-        The kind of y. A pandas index is made anew, as imbalanced-learn does.
+    array, list, Series or DataFrame
+        The kind of y, longer. A pandas index is made anew, as imbalanced-learn does.
     """
+    new = [label for label, n in added.items() for _ in range(n)]
     if isinstance(y, list):
-        return y + [type(y[0])(1)] * n_new
+        return y + [type(y[0])(label) for label in new]
     if nw.dependencies.is_into_series(y) or nw.dependencies.is_into_dataframe(y):
-        old: Any = nw.from_native(y, allow_series=True, eager_only=True)
-        frame = old if isinstance(old, nw.DataFrame) else old.to_frame()
-        name, dtype = next(iter(frame.schema.items()))
-        ones = np.ones(n_new, dtype=bool if dtype == nw.Boolean else np.int64)
-        new: Any = nw.new_series(name, ones, backend=frame.implementation).cast(dtype).to_frame()
-        if frame.implementation.is_pandas():
-            new = nw.from_native(new.to_native().astype(frame.to_native().dtypes))
-        both: Any = nw.maybe_reset_index(nw.concat([frame, new], how="vertical"))
-        return (both if isinstance(old, nw.DataFrame) else both[name]).to_native()
+        return _extend_native(y, new)
     old = np.asarray(y)
-    return np.concatenate([old, np.ones((n_new, *old.shape[1:]), dtype=old.dtype)])
+    if old.ndim == 2 and old.shape[1] > 1:
+        unit = np.eye(old.shape[1], dtype=old.dtype)
+        return np.concatenate([old, unit[np.array(new, dtype=int)]])
+    tail = np.empty(len(new), dtype=old.dtype)
+    tail[:] = new
+    return np.concatenate([old, tail.reshape(-1, *old.shape[1:])])
+
+
+def _extend_native(y: Any, new: list[Any]) -> Any:
+    old: Any = nw.from_native(y, allow_series=True, eager_only=True)
+    frame = old if isinstance(old, nw.DataFrame) else old.to_frame()
+    name = frame.columns[0]
+    if frame.implementation.is_pandas():
+        import pandas as pd
+
+        tail = pd.DataFrame({name: pd.Series(new, dtype=frame.to_native().dtypes.iloc[0])})
+        added: Any = nw.from_native(tail, eager_only=True)
+    else:
+        dtype = frame.schema[name]
+        column = nw.new_series(name, np.array(new), backend=frame.implementation).cast(dtype)
+        added = column.to_frame()
+    both: Any = nw.maybe_reset_index(nw.concat([frame, added], how="vertical"))
+    return (both if isinstance(old, nw.DataFrame) else both[name]).to_native()

@@ -18,14 +18,16 @@ def seed_of(random_state: Any) -> np.random.SeedSequence:
 
     Parameters
     ----------
-    random_state : int, RandomState instance or None
+    random_state : int, RandomState instance, SeedSequence or None
         An int gives the same seed every time; a RandomState a new one a call; None an
-        unforeseeable one.
+        unforeseeable one; a SeedSequence is one.
 
     Returns
     -------
     numpy.random.SeedSequence
     """
+    if isinstance(random_state, np.random.SeedSequence):
+        return random_state
     if random_state is None:
         return np.random.SeedSequence()
     if isinstance(random_state, (int, np.integer)):

@@ -1,12 +1,61 @@
-"""A table in, whatever its kind; rows of the same kind out."""
+"""A table in, whatever its kind; rows of the same kind out.
 
+Inside a sampler a table is a matrix of numbers. Missing values are NaN. A category is a number
+made from its name, the same in every table, so that tables can come in pieces; such a column is
+never interpolated, only compared and copied.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
 from typing import Any
 
 import narwhals.stable.v1 as nw
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 Floats = NDArray[np.floating]
+
+
+@dataclass
+class Column:
+    """How a column's numbers are to be read.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    kind : {"float", "whole", "bool", "category"}
+        Whole numbers and booleans are generated as numbers and rounded to the nearest.
+    names : dict of float to object
+        The categories by their numbers.
+    whole_with_gaps : tuple of bool
+        Whether all present numbers of a float column are whole, and whether some are missing.
+        Whole numbers with gaps reach a float column for want of a better (in pandas, from CSV):
+        where both hold, numbers are rounded too.
+    """
+
+    name: str
+    kind: str
+    names: dict[float, Any] = field(default_factory=dict)
+    whole_with_gaps: tuple[bool, bool] = (False, False)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether generated numbers are rounded."""
+        return self.kind in ("whole", "bool") or all(self.whole_with_gaps)
+
+    def join(self, other: "Column") -> None:
+        """Take in what another piece of the same table tells of this column."""
+        if "category" in (self.kind, other.kind) and self.kind != other.kind:
+            raise ValueError(
+                f"column {self.name} holds categories in one piece and numbers in another: name "
+                "it in categorical_features."
+            )
+        self.names = {**other.names, **self.names}
+        (whole, gaps), (their_whole, their_gaps) = self.whole_with_gaps, other.whole_with_gaps
+        self.whole_with_gaps = (whole and their_whole, gaps or their_gaps)
 
 
 class Table:
@@ -15,46 +64,117 @@ class Table:
     Parameters
     ----------
     X : array-like, or a pandas, polars or pyarrow table, of shape (n_rows, n_features)
-        Numbers, whole numbers and booleans.
+        Numbers, whole numbers, booleans and categories; NaN, None or null where missing.
+    categorical : "dtype", "infer" or list of str or int, default="dtype"
+        Which columns hold categories. "dtype": those whose type says so. "infer": those and
+        columns of text. A list: these columns, by name or position, and no others.
 
     Attributes
     ----------
     values : ndarray of shape (n_rows, n_features), float32 or float64
         float32 where every column is, or holds no more than, single precision.
-    names : list of str
-        Column names, for messages.
+    columns : list of Column
+        How to read them.
 
     Raises
     ------
     ValueError
-        Names the column that is not numeric, or holds NaN or infinity; or says what is wrong with
-        the table's shape.
+        Names the column that is neither numeric nor categorical, or holds infinity; or says what
+        is wrong with the table's shape.
     """
 
-    def __init__(self, X: Any) -> None:
-        self._frame: nw.DataFrame[Any] | None = None
-        self._list = isinstance(X, list)
-        if isinstance(X, np.ndarray) or self._list or not _is_frame(X):
-            self._array = _plain_array(X)
-            self.names = [str(i) for i in range(self._array.shape[1])]
-            self.values = _as_floats(self._array, "X")
+    def __init__(self, X: Any, categorical: Any = "dtype") -> None:
+        if issparse(X):
+            raise ValueError(
+                "X is a sparse matrix. Generated rows are mixtures, which are dense: pass "
+                "X.toarray(), or reduce its columns first (scikit-learn's TruncatedSVD)."
+            )
+        self.is_list = isinstance(X, list)
+        self.values: Floats
+        if not self.is_list and nw.dependencies.is_into_dataframe(X):
+            self._read_frame(X, categorical)
         else:
-            self._frame = nw.from_native(X, eager_only=True)
-            self.names = [str(name) for name in self._frame.columns]
-            self.values = _frame_values(self._frame)
-        _check_shape(self.values)
-        _check_finite(self.values, self.names, self._frame is not None)
-        self._template: Any = None
+            self._read_array(X, categorical)
+        n_rows, n_features = self.values.shape
+        if n_features == 0:
+            # The wording is scikit-learn's, which its users and its checks look for.
+            raise ValueError(
+                f"0 feature(s) (shape={self.values.shape}) while a minimum of 1 is required: "
+                "X has no columns."
+            )
+        if n_rows == 0:
+            raise ValueError(f"X has 0 rows (shape {self.values.shape}).")
+        self._check_finite()
+
+    @property
+    def categorical(self) -> NDArray[np.bool_]:
+        """Which columns hold categories: ndarray of shape (n_features,)."""
+        return np.array([column.kind == "category" for column in self.columns])
+
+    def _read_array(self, X: Any, categorical: Any) -> None:
+        self.native = array = _plain_array(X)
+        n_features = array.shape[1]
+        chosen = _positions(categorical, [], n_features)
+        numeric = {"f": "float", "i": "whole", "u": "whole", "b": "bool"}.get(array.dtype.kind)
+        if numeric is None and array.dtype.kind not in "OUS":
+            raise ValueError(
+                f"X must be numeric; it holds {'complex data' if array.dtype.kind == 'c' else ''}"
+                f" (dtype {array.dtype}). Encode it as numbers first, or leave it out."
+            )
+        self.columns = [Column(str(i), numeric or "float") for i in range(n_features)]
+        single = array.dtype in (np.float16, np.float32) and not chosen
+        if numeric is not None:
+            kind = np.float32 if single else np.float64
+            self.values = array.astype(kind, copy=bool(chosen))
+        else:
+            self.values = np.empty(array.shape)
+        for i in range(n_features) if numeric is None else chosen:
+            objects = pa.array(array[:, i], from_pandas=True) if numeric else _arrow(array[:, i], i)
+            self.values[:, i] = _read(objects, self.columns[i], i in chosen, categorical)
+
+    def _read_frame(self, X: Any, categorical: Any) -> None:
+        self.native = X
+        try:
+            frame: nw.DataFrame[Any] = nw.from_native(_dense(X), eager_only=True)
+        except nw.exceptions.DuplicateError as error:
+            raise ValueError(f"X has two columns of one name. {error}") from None
+        names, schema = list(frame.columns), list(frame.schema.values())
+        chosen = _positions(categorical, names, len(names))
+        self.columns = [Column(repr(name), "float") for name in names]
+        single = bool(schema) and all(dtype == nw.Float32 for dtype in schema) and not chosen
+        self.values = np.empty((len(frame), len(names)), np.float32 if single else np.float64)
+        for i, (dtype, series) in enumerate(zip(schema, frame.iter_columns(), strict=True)):
+            column = self.columns[i]
+            if dtype.is_float() and i not in chosen:
+                self.values[:, i] = series.to_numpy()
+                column.whole_with_gaps = _look_whole(self.values[:, i])
+            elif (dtype.is_integer() or dtype == nw.Boolean) and i not in chosen:
+                column.kind = "whole" if dtype.is_integer() else "bool"
+                self.values[:, i] = series.cast(nw.Float64).to_numpy()
+            else:
+                objects = _arrow(series, column.name)
+                self.values[:, i] = _read(objects, column, i in chosen, categorical)
+
+    def _check_finite(self) -> None:
+        values = self.values
+        # One pass without a copy; only a failure pays for finding the culprit.
+        if np.isfinite(np.einsum("ij->", values, dtype=np.float64)) or not np.isinf(values).any():
+            return
+        bad = int(np.argmax(np.isinf(values).any(axis=0)))
+        rows = np.flatnonzero(np.isinf(values[:, bad]))
+        raise ValueError(
+            f"column {self.columns[bad].name} of X holds infinite values in {len(rows)} of "
+            f"{len(values)} rows, first in row {rows[0]}. Replace them by numbers, or leave the "
+            "rows or the column out."
+        )
 
     def template(self) -> "Table":
         """Forget the rows, keep what :meth:`rebuild` needs."""
         small = object.__new__(Table)
-        small.__dict__.update(self.__dict__)
-        small.values = self.values[:0]
-        if self._frame is not None:
-            small._frame = self._frame.head(0)
-        else:
-            small._array = self._array[:0]
+        small.__dict__.update(self.__dict__, values=self.values[:0].copy())
+        small.native = self.native[:0]
+        if isinstance(self.native, np.ndarray):
+            small.native = self.native[:0].copy()
         return small
 
     def rebuild(self, values: Floats) -> Any:
@@ -70,26 +190,57 @@ class Table:
         array, list or DataFrame of shape (n_rows, n_features)
             The same kind as the table that came in.
         """
-        if self._frame is not None:
-            return _frame_like(self._frame, values)
-        rows = _as_dtype(values, self._array.dtype)
-        return rows.tolist() if self._list else rows
+        if not isinstance(self.native, np.ndarray):
+            return _frame_like(self.native, self.columns, values)
+        dtype = self.native.dtype
+        if dtype.kind not in "OUS" and not self.categorical.any():
+            rows = _as_dtype(values, dtype)
+        else:
+            rows = np.empty(values.shape, dtype=dtype)
+            for i, column in enumerate(self.columns):
+                if dtype.kind in "OUS":
+                    rows[:, i] = _objects(values[:, i], column)
+                elif column.kind == "category":
+                    rows[:, i] = _decode(values[:, i], column, missing=np.nan)
+                else:
+                    rows[:, i] = _as_dtype(values[:, i], dtype)
+        return rows.tolist() if self.is_list else rows
+
+    def make_room(self, n_new: int) -> tuple[NDArray[Any] | None, Floats]:
+        """Make room for generated rows, behind the original ones where these are plain numbers.
+
+        Parameters
+        ----------
+        n_new : int
+            Rows to come.
+
+        Returns
+        -------
+        whole : ndarray of shape (n_rows + n_new, n_features) or None
+            The original rows and the room, where generated numbers need no conversion; else None,
+            and :meth:`extend` takes the room when it is filled.
+        room : ndarray of shape (n_new, n_features)
+            To be filled.
+        """
+        n_rows, n_features = self.values.shape
+        plain = isinstance(self.native, np.ndarray) and self.native.dtype == self.values.dtype
+        if not plain or self.is_list or self.categorical.any():
+            return None, np.empty((n_new, n_features), dtype=self.values.dtype)
+        whole = np.empty((n_rows + n_new, n_features), dtype=self.values.dtype)
+        whole[:n_rows] = self.native
+        return whole, whole[n_rows:]
 
     def extend(self, values: Floats) -> Any:
         """Original rows, untouched and first, then the generated ones."""
         new = self.rebuild(values)
-        if self._frame is None:
-            if self._list:
-                return self._array.tolist() + new
+        if isinstance(self.native, np.ndarray):
+            if self.is_list:
+                return self.native.tolist() + new
             # dtype: NumPy would bring a foreign byte order home.
-            return np.concatenate([self._array, new], dtype=self._array.dtype)
-        both = nw.concat([self._frame, nw.from_native(new, eager_only=True)], how="vertical")
+            return np.concatenate([self.native, new], dtype=self.native.dtype)
+        frames = [nw.from_native(part, eager_only=True) for part in (self.native, new)]
         # As imbalanced-learn does: a resampled table has a fresh index.
-        return nw.maybe_reset_index(both).to_native()
-
-
-def _is_frame(X: Any) -> bool:
-    return nw.dependencies.is_into_dataframe(X)
+        return nw.maybe_reset_index(nw.concat(frames, how="vertical")).to_native()
 
 
 def _plain_array(X: Any) -> NDArray[Any]:
@@ -107,72 +258,111 @@ def _plain_array(X: Any) -> NDArray[Any]:
     return array
 
 
-def _as_floats(array: NDArray[Any], where: str) -> Floats:
-    kind = array.dtype.kind
-    if kind in "fiub":
-        single = array.dtype in (np.float16, np.float32)
-        return array.astype(np.float32 if single else np.float64, copy=False)
-    if kind == "c":
-        raise ValueError(f"{where} holds complex data; it must hold real numbers.")
-    if kind == "O":
-        try:
-            return array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
-    raise ValueError(
-        f"{where} must be numeric; got dtype {array.dtype}. Encode it as numbers first, or leave "
-        "it out."
-    )
-
-
-def _frame_values(frame: nw.DataFrame[Any]) -> Floats:
-    columns = list(zip(frame.columns, frame.schema.values(), strict=True))
-    for name, dtype in columns:
-        if not (dtype.is_integer() or dtype.is_float() or dtype == nw.Boolean):
+def _positions(categorical: Any, names: list[Any], n_features: int) -> list[int]:
+    """Columns that were listed, as positions."""
+    if isinstance(categorical, str):
+        return []
+    chosen = []
+    for item in categorical:
+        if item in names:
+            chosen.append(names.index(item))
+        elif isinstance(item, (int, np.integer)) and 0 <= item < n_features:
+            chosen.append(int(item))
+        else:
             raise ValueError(
-                f"column {str(name)!r} is not numeric (its type is {dtype}). "
-                "Encode it as numbers first, or leave it out."
+                f"categorical_features: X has no column {item!r}; it has "
+                f"{', '.join(map(repr, names[:10])) if names else f'{n_features} columns'}."
             )
-    single = bool(columns) and all(dtype == nw.Float32 for _, dtype in columns)
-    values = np.empty((len(frame), len(columns)), dtype=np.float32 if single else np.float64)
-    for i, ((_, dtype), column) in enumerate(zip(columns, frame.iter_columns(), strict=True)):
-        if not dtype.is_float() and column.is_null().any():
-            column = column.cast(nw.Float64)
-        values[:, i] = column.to_numpy()
-    return values
+    return chosen
 
 
-def _check_shape(values: Floats) -> None:
-    n_rows, n_features = values.shape
-    if n_rows == 0:
-        raise ValueError(f"X has 0 rows (shape {values.shape}); at least 2 are needed.")
-    if n_features == 0:
-        # The wording is scikit-learn's, which its users and its checks look for.
+def _arrow(values: Any, name: Any) -> Any:
+    """Give a column of objects, text or categories one type."""
+    try:
+        if isinstance(values, nw.Series) and values.dtype not in (nw.Object, nw.Unknown):
+            return values.to_arrow()
+        # pandas puts booleans and text with gaps among objects; None and NaN are gaps.
+        plain = values.to_list() if isinstance(values, nw.Series) else values.tolist()
+        return pa.array([None if v is None or v != v else v for v in plain])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         raise ValueError(
-            f"0 feature(s) (shape={values.shape}) while a minimum of 1 is required: X has no "
-            "columns."
+            f"column {name} of X must be numeric or categorical; it mixes types."
+        ) from None
+
+
+def _read(values: Any, column: Column, chosen: bool, categorical: Any) -> Floats:
+    """Turn a column of any type into numbers, and note how they are to be read."""
+    kind = values.type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    by_type = isinstance(categorical, str)
+    infer = by_type and categorical == "infer"
+    if chosen or (by_type and pa.types.is_dictionary(kind)) or (infer and text):
+        column.kind = "category"
+        return _encode(values, column)
+    if pa.types.is_boolean(kind):
+        column.kind = "bool"
+    elif pa.types.is_integer(kind):
+        column.kind = "whole"
+    elif not (pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        hint = "name it in categorical_features if it holds categories, " if text else ""
+        raise ValueError(
+            f"column {column.name} is not numeric (its type is {kind}), and X must be numeric "
+            f"there: {hint}encode it as numbers, or leave it out."
         )
+    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _check_finite(values: Floats, names: list[str], named: bool) -> None:
-    # One pass without a copy; only a failure pays for finding the culprit.
-    if np.isfinite(np.einsum("ij->", values, dtype=np.float64)) or np.isfinite(values).all():
-        return
-    bad = int(np.argmin(np.isfinite(values).all(axis=0)))
-    column = values[:, bad]
-    what = "NaN" if np.isnan(column).any() else "infinite values"
-    rows = np.flatnonzero(np.isnan(column) if what == "NaN" else np.isinf(column))
-    name = repr(names[bad]) if named else str(bad)
-    advice = (
-        "Missing values are not supported yet: fill them (scikit-learn's SimpleImputer) or leave "
-        "the column out."
-        if what == "NaN"
-        else "Replace them by numbers, or leave the rows or the column out."
-    )
-    raise ValueError(
-        f"column {name} of X holds {what} in {len(rows)} of {len(column)} rows, "
-        f"first in row {rows[0]}. {advice}"
-    )
+def _look_whole(values: Floats) -> tuple[bool, bool]:
+    missing = np.isnan(values)
+    return bool((missing | (values == np.rint(values))).all()), bool(missing.any())
+
+
+def _dense(frame: Any) -> Any:
+    """Unpack a pandas frame's sparse columns; leave other frames as they are."""
+    if nw.dependencies.is_pandas_dataframe(frame):
+        import pandas as pd
+
+        if any(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
+            return frame.astype(
+                {
+                    name: dtype.subtype
+                    for name, dtype in frame.dtypes.items()
+                    if isinstance(dtype, pd.SparseDtype)
+                }
+            )
+    return frame
+
+
+def _encode(values: Any, column: Column) -> Floats:
+    """Give categories numbers: the same name, the same number everywhere."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    names = values.dictionary.to_pylist()
+    numbers = np.array([_number(name) for name in names] + [np.nan])
+    places = values.indices.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = numbers[places]
+    used = set(np.unique(places).tolist())
+    column.names.update({_number(name): name for i, name in enumerate(names) if i in used})
+    return codes
+
+
+def _number(name: Any) -> float:
+    if name is None or name != name:
+        return float("nan")
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)  # whole numbers turn into floats where a piece has gaps
+    # 48 bits: exact in a float64, and two of a million names meet with probability 0.002.
+    text = f"{type(name).__name__}:{name!r}".encode()
+    return float(int.from_bytes(hashlib.blake2b(text, digest_size=6).digest(), "big"))
+
+
+def _decode(numbers: Floats, column: Column, missing: Any = None) -> NDArray[Any]:
+    distinct, place = np.unique(numbers, return_inverse=True)
+    names = np.empty(len(distinct), dtype=object)
+    names[:] = [column.names.get(float(number), missing) for number in distinct]
+    return names[place]
 
 
 def _as_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -188,25 +378,85 @@ def _as_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
     return values.astype(dtype, copy=False)
 
 
-def _frame_like(frame: nw.DataFrame[Any], values: Floats) -> Any:
+def _objects(numbers: Floats, column: Column) -> NDArray[Any]:
+    """Python's own values, None where missing."""
+    if column.kind == "category":
+        return _decode(numbers, column)
+    objects = np.empty(len(numbers), dtype=object)
+    cast = bool if column.kind == "bool" else int if column.rounds else float
+    objects[:] = [None if v != v else cast(v) for v in _rounded(numbers, column).tolist()]
+    return objects
+
+
+def _rounded(numbers: Floats, column: Column) -> Floats:
+    if not column.rounds:
+        return numbers
+    rounded = np.rint(numbers)
+    return np.clip(rounded, 0, 1) if column.kind == "bool" else rounded
+
+
+def _frame_like(frame: Any, columns: list[Column], values: Floats) -> Any:
     """Build rows with the frame's columns and native dtypes."""
-    backend = frame.implementation
-    series = []
-    for i, (name, dtype) in enumerate(frame.schema.items()):
-        column: NDArray[Any] = values[:, i]
-        if dtype.is_integer():
-            column = _as_dtype(column, _numpy_dtype(dtype))
-        elif dtype == nw.Boolean:
-            column = column >= 0.5
-        series.append(nw.new_series(name, np.ascontiguousarray(column), dtype, backend=backend))
-    new = nw.concat([s.to_frame() for s in series], how="horizontal").to_native()
-    if backend.is_pandas():
-        # narwhals has one Int64; pandas has three, and a table keeps the one it came with.
-        return new.astype(frame.to_native().dtypes)
-    if backend.is_pyarrow():
-        return new.cast(frame.to_native().schema)
+    if nw.dependencies.is_pandas_dataframe(frame):
+        return _pandas_like(frame, columns, values)
+    polars = nw.dependencies.is_polars_dataframe(frame)
+    schema = frame[:0].to_arrow().schema if polars else frame.schema
+    arrays = [
+        _arrow_like(kind.type, column, np.ascontiguousarray(values[:, i]))
+        for i, (kind, column) in enumerate(zip(schema, columns, strict=True))
+    ]
+    if not polars:
+        return pa.table(arrays, schema=schema)
+    import polars as pl
+
+    # Name by name: polars' categories and enumerations are cast from text.
+    made = zip(frame.schema.items(), arrays, strict=True)
+    return pl.DataFrame(
+        [pl.Series(name, pl.from_arrow(array)).cast(dtype) for (name, dtype), array in made]
+    )
+
+
+def _arrow_like(kind: Any, column: Column, numbers: Floats) -> Any:
+    if column.kind == "category":
+        if pa.types.is_dictionary(kind):
+            names = pa.array(_decode(numbers, column), type=kind.value_type)
+            return names.dictionary_encode().cast(kind)
+        return pa.array(_decode(numbers, column), type=kind)
+    missing = np.isnan(numbers)
+    if pa.types.is_floating(kind):
+        return pa.array(_rounded(numbers, column), mask=missing).cast(kind)
+    dtype = np.dtype(bool) if pa.types.is_boolean(kind) else np.dtype(kind.to_pandas_dtype())
+    return pa.array(_as_dtype(np.where(missing, 0.0, numbers), dtype), mask=missing)
+
+
+def _pandas_like(frame: Any, columns: list[Column], values: Floats) -> Any:
+    import pandas as pd
+
+    made = {}
+    for i, (dtype, column) in enumerate(zip(frame.dtypes, columns, strict=True)):
+        numbers = np.ascontiguousarray(values[:, i])
+        dense = getattr(dtype, "subtype", dtype)  # of a sparse column
+        if isinstance(dtype, pd.CategoricalDtype):
+            # Other pieces of the table may have brought other categories.
+            more = [name for name in column.names.values() if name not in dtype.categories]
+            dtype = (
+                pd.CategoricalDtype([*dtype.categories, *more], dtype.ordered) if more else dtype
+            )
+        if column.kind == "category" or dense == np.dtype(object):
+            made[i] = pd.Series(_objects(numbers, column), dtype=object)
+        elif column.kind == "float":
+            made[i] = pd.Series(_rounded(numbers, column))
+        elif not isinstance(dense, np.dtype):
+            # pandas' nullable types and those of pyarrow.
+            missing = np.isnan(numbers)
+            unsigned = "uint" in str(dtype).lower()
+            kind = np.bool_ if column.kind == "bool" else np.uint64 if unsigned else np.int64
+            filled = _as_dtype(np.where(missing, 0.0, numbers), np.dtype(kind))
+            masked = pd.arrays.BooleanArray if kind == np.bool_ else pd.arrays.IntegerArray
+            made[i] = pd.Series(masked(filled, missing))
+        else:
+            made[i] = pd.Series(_as_dtype(numbers, dense))
+        made[i] = made[i].astype(dtype)
+    new = pd.DataFrame(made)
+    new.columns = frame.columns
     return new
-
-
-def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
-    return np.dtype(str(dtype).lower())
