@@ -144,6 +144,17 @@ class TestEmbed:
         wider = np.insert(x, [0, n_features], 3.0, axis=1)
         np.testing.assert_array_equal(embed(wider), embed(x))
 
+    @pytest.mark.parametrize("n_features", [1, 2, 5])
+    def test_gaps_take_the_median(self, n_features: int) -> None:
+        x = rows(31, n_features)
+        with_gap = x.copy()
+        with_gap[3, 0] = np.nan
+        x[3, 0] = np.median(np.delete(x[:, 0], 3))
+        np.testing.assert_allclose(embed(with_gap), embed(x), rtol=1e-3, atol=1e-9)
+        # A column that is nothing but gaps is constant.
+        empty = np.insert(x, 0, np.nan, axis=1)
+        np.testing.assert_array_equal(embed(empty), embed(x))
+
     @pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
     def test_few_rows(self, n: int) -> None:
         plane = embed(rows(n, 6))

@@ -24,7 +24,13 @@ def augment(
         str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
     ],
     output: Annotated[Path, typer.Option(help="File to write, CSV or Parquet by its ending.")],
-    sampler: Annotated[str, typer.Option(help="NNGMix, or the control Duplicate.")] = "NNGMix",
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="NNGMix, Mixup, Cutout, CutMix, GaussianNoise, NPOS, RoSAS, the control "
+            "Duplicate, or several in turn: Cutout+GaussianNoise."
+        ),
+    ] = "NNGMix",
     multiplier: Annotated[
         int, typer.Option(help="Pseudo-anomalies for each labelled anomaly.")
     ] = 10,
@@ -39,6 +45,21 @@ def augment(
         str | None,
         typer.Option(
             help="Beta parameter of the mixing weight, or 'uniform'. Default: the sampler's, 0.2."
+        ),
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any setting of the sampler, such as sigma=0.1 or partner=all; of one among "
+            "several, GaussianNoise.sigma=0.1. May be repeated.",
+        ),
+    ] = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that holds categories, or 'infer' for all columns of text. May be "
+            "repeated. Parquet's dictionary columns are categories unless columns are named here."
         ),
     ] = None,
     exclude: Annotated[
@@ -63,7 +84,8 @@ def augment(
 
     Column names, order and types stay; a CSV file's own rows stay to the byte.
 
-    All columns but the label must be numeric; leave others out with --exclude.
+    All columns but the label must be numeric, or categories named by --categorical;
+    leave others out with --exclude. Empty cells are allowed.
     A pandas index, or a CSV file's first column where it has no name, is left out
     by itself; where it counts rows, it counts on.
     """
@@ -93,12 +115,13 @@ def augment(
         "sigma": sigma,
         "alpha": _number_or_word(alpha),
         "random_state": random_state,
+        "categorical_features": _categories(categorical, features, source),
     }
-    method = _build_sampler(sampler, given)
+    method = _build_sampler(sampler, given, set or [])
     table = source.read([*features, *index, label])
     y = _read_labels(table[label], label, input)
     X = table.select(features)
-    _check_columns(X, input)
+    _check_columns(X, method.categorical_features, input)
     generated = _generate(method, X, y, input)
     new = _complete(generated, source, table, y, label, index)
     with contextlib.ExitStack() as both:
@@ -119,39 +142,102 @@ def _number_or_word(text: str | None) -> float | str | None:
         return text
 
 
-def _build_sampler(name: str, given: dict[str, Any]) -> Any:
-    from nngmix.sampling import SAMPLERS
+def _categories(named: list[str] | None, features: list[str], source: "TableFile") -> Any:
+    if not named:
+        return "dtype"
+    if named == ["infer"] and "infer" not in features:
+        return "infer"
+    for name in named:
+        source.column(name, "--categorical")
+        if name not in features:
+            raise UsageError(
+                f"--categorical: {name!r} is no feature: it is left out, or the label."
+            )
+    return named
 
-    by_name = {key.lower(): value for key, value in SAMPLERS.items()}
-    kind = by_name.get(name.lower().replace("-", ""))
-    if kind is None:
-        raise UsageError(f"--sampler: there is no {name!r}; there are {', '.join(SAMPLERS)}.")
-    known = inspect.signature(kind).parameters
+
+def _build_sampler(name: str, given: dict[str, Any], settings: list[str]) -> Any:
+    """Build a sampler, or a chain of several, from the command's options and its ``--set``."""
+    from nngmix.sampling import Chain
+
+    kinds = [_kind(part) for part in name.split("+")]
+    whole = Chain if len(kinds) > 1 else kinds[0]
+    known = _settings_of(whole)
     # The seed is a setting of the command, which a sampler without chance can ignore.
     if "random_state" not in known:
         given.pop("random_state")
-    settings = {key: value for key, value in given.items() if value is not None}
-    for key in settings:
+    given = {key: value for key, value in given.items() if value is not None}
+    for key in given:
         if key not in known:
-            raise UsageError(f"--{key.replace('_', '-')}: {kind.__name__} has no such setting.")
-    sampler = kind(**settings)
+            raise UsageError(f"--{key.replace('_', '-')}: {whole.__name__} has no such setting.")
+    own: dict[str, dict[str, Any]] = {kind.__name__: {} for kind in kinds}
+    for text in settings:
+        where, key, value = _setting(text)
+        if where and where not in own:
+            raise UsageError(f"--set {text}: {where!r} is not in --sampler {name}.")
+        one = where if where and len(kinds) > 1 else ""
+        kind = next(kind for kind in kinds if kind.__name__ == one) if one else whole
+        if key not in _settings_of(kind):
+            raise UsageError(
+                f"--set {text}: {kind.__name__} has no setting {key!r}; it has "
+                f"{', '.join(_settings_of(kind))}."
+            )
+        (own[one] if one else given)[key] = value
+    if whole is Chain:
+        sampler = Chain([kind(**own[kind.__name__]) for kind in kinds], **given)
+    else:
+        sampler = whole(**given)
     sampler._validate_params()
     return sampler
 
 
-def _check_columns(X: "pa.Table", path: Path) -> None:
+def _kind(name: str) -> Any:
+    from nngmix.sampling import SAMPLERS
+
+    by_name = {key.lower(): value for key, value in SAMPLERS.items()}
+    kind = by_name.get(name.strip().lower().replace("-", ""))
+    if kind is None:
+        raise UsageError(f"--sampler: there is no {name!r}; there are {', '.join(SAMPLERS)}.")
+    return kind
+
+
+def _settings_of(kind: Any) -> list[str]:
+    return [name for name in inspect.signature(kind).parameters if name != "samplers"]
+
+
+def _setting(text: str) -> tuple[str, str, Any]:
+    """Read NAME=VALUE or SAMPLER.NAME=VALUE; a value is a number, none, true, false or a word."""
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise UsageError(f"--set takes NAME=VALUE, such as sigma=0.1; got {text!r}.")
+    where, _, key = name.strip().rpartition(".")
+    words = {"none": None, "true": True, "false": False}
+    if value.lower() in words:
+        return where, key, words[value.lower()]
+    try:
+        return where, key, int(value)
+    except ValueError:
+        return where, key, _number_or_word(value)
+
+
+def _check_columns(X: "pa.Table", categorical: Any, path: Path) -> None:
     import pyarrow.types as t
 
-    odd = [
-        f"{field.name!r} ({_what_else(X[field.name])})"
-        for field in X.schema
-        if not (t.is_integer(field.type) or t.is_floating(field.type) or t.is_boolean(field.type))
-    ]
+    def fits(field: "pa.Field") -> bool:
+        kind = field.type
+        number = t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind)
+        if not isinstance(categorical, str):
+            return number or field.name in categorical
+        text = t.is_string(kind) or t.is_large_string(kind)
+        return number or t.is_dictionary(kind) or (text and categorical == "infer")
+
+    odd = [f"{field.name!r} ({_what_else(X[field.name])})" for field in X.schema if not fits(field)]
     if odd:
         raise UsageError(
             f"{str(path)!r}: not numeric: {', '.join(odd[:5])}"
             f"{f' and {len(odd) - 5} more' if len(odd) > 5 else ''}. "
-            "Encode as numbers first, or leave out with --exclude COLUMN."
+            "Name categories with --categorical COLUMN, encode as numbers first, or leave out "
+            "with --exclude COLUMN."
         )
 
 
@@ -270,12 +356,35 @@ def _need_matplotlib() -> None:
 
 def _draw(X: "pa.Table", y: Any, generated: "pa.Table", sampler: Any) -> Any:
     from nngmix.plotting import plot_pseudo_anomalies
+
+    old, new = _coordinates(X, generated, sampler.categorical_features)
+    return plot_pseudo_anomalies(old[y == 0], old[y == 1], new, name=_name(sampler))
+
+
+def _coordinates(X: "pa.Table", generated: "pa.Table", categorical: Any) -> tuple[Any, Any]:
+    """Make numbers for a map: a column a category, and the median where a cell is empty."""
+    import numpy as np
+
     from nngmix.sampling.table import Table
 
-    values = Table(X).values
-    return plot_pseudo_anomalies(
-        values[y == 0], values[y == 1], Table(generated).values, name=type(sampler).__name__
-    )
+    old = Table(X, categorical)
+    values = np.concatenate([old.values, Table(generated, categorical).values])
+    columns = []
+    for column, is_category in zip(values.T, old.categorical, strict=True):
+        present = column[~np.isnan(column)]
+        if is_category:
+            # The commonest will do: the rest could not be told apart in a picture.
+            names, times = np.unique(present, return_counts=True)
+            columns += [column == name for name in names[np.argsort(-times)][:20]]
+        elif len(present):
+            columns.append(np.where(np.isnan(column), np.median(present), column))
+    whole = np.column_stack(columns).astype(np.float64)
+    return whole[: len(old.values)], whole[len(old.values) :]
+
+
+def _name(sampler: Any) -> str:
+    parts = getattr(sampler, "samplers", [sampler])
+    return "+".join(type(part).__name__ for part in parts)
 
 
 def _summary(
@@ -305,7 +414,7 @@ def _summary(
         counted = not any(new[name].null_count for name in index)
         name = ", ".join(index) if any(index) else "the first column, which has no name"
         lines.append(("index", f"{name} ({'counts on' if counted else 'empty'} in new rows)"))
-    lines.append(("new", f"{n_new:,} pseudo-anomalies by {type(sampler).__name__}"))
+    lines.append(("new", f"{n_new:,} pseudo-anomalies by {_name(sampler)}"))
     rows = f"{n_new:,} rows, only the new ones" if only_new else f"{n_old + n_new:,} rows"
     lines.append(("out", f"{output}: {rows}"))
     if plot is not None:

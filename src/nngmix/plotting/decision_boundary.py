@@ -62,9 +62,10 @@ def plot_decision_boundary(
     values = np.asarray(score(grid.reshape(-1, 2))).reshape(grid.shape[:2])
     panel.contourf(x, y, values > threshold, levels=[0.5, 1.5], colors=["#f6dccb"])
     panel.contour(x, y, values, levels=[threshold], colors="black", linewidths=1)
-    panel.scatter(*unlabelled.T, s=8, c=GREY, lw=0)
+    panel.scatter(unlabelled[:, 0], unlabelled[:, 1], s=8, c=GREY, lw=0)
     if pseudo is not None:
-        panel.scatter(*pseudo.T, s=8, c=BLUE, alpha=0.5, lw=0)
-    panel.scatter(*labelled.T, s=50, c=VERMILION, marker="*", lw=0.4, edgecolors="white", zorder=3)
+        panel.scatter(pseudo[:, 0], pseudo[:, 1], s=8, c=BLUE, alpha=0.5, lw=0)
+    x, y = labelled.T
+    panel.scatter(x, y, s=50, c=VERMILION, marker="*", lw=0.4, edgecolors="white", zorder=3)
     panel.set(xticks=[], yticks=[])
     panel.set_title(title, fontsize=10)

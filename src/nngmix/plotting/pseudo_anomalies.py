@@ -8,6 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from nngmix.plotting.style import BLUE, GREY, VERMILION, new_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,8 +17,6 @@ Floats = NDArray[np.floating]
 
 # Rows drawn of each kind: more would neither be seen nor be embedded in reasonable time.
 _SHOWN = 1500
-# Okabe and Ito's colours, told apart by colour-blind readers and on grey paper.
-_GREY, _BLUE, _VERMILION = "#b0b0b0", "#0072b2", "#d55e00"
 
 
 def embed(rows: Floats, *, random_state: int = 0) -> Floats:
@@ -25,7 +25,8 @@ def embed(rows: Floats, *, random_state: int = 0) -> Floats:
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        At least two rows, finite. Columns are scaled to [0, 1] first.
+        At least two rows; NaN where a value is missing. Columns are scaled to [0, 1] first, and
+        gaps take the column's median.
     random_state : int, default=0
         Fixes the map.
 
@@ -42,21 +43,24 @@ def embed(rows: Floats, *, random_state: int = 0) -> Floats:
     (50, 2)
     """
     rows = np.asarray(rows, dtype=np.float64)
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = np.fmin.reduce(rows), np.fmax.reduce(rows)
     varied = high > low
     scaled = (rows[:, varied] - low[varied]) / (high - low)[varied]
+    scaled = np.where(np.isnan(scaled), np.nanmedian(scaled, axis=0), scaled)
     if scaled.shape[1] <= 2:
         plane = np.zeros((len(rows), 2))
         plane[:, : scaled.shape[1]] = scaled
         return plane
-    if len(rows) < 5:
+    # Copies belong in one place; t-SNE would push them apart.
+    distinct, place = np.unique(scaled, axis=0, return_inverse=True)
+    if len(distinct) < 5:
         return PCA(2).fit_transform(scaled)
-    perplexity = min(30.0, (len(rows) - 1) / 3)
+    perplexity = min(30.0, (len(distinct) - 1) / 3)
     map_of = TSNE(2, perplexity=perplexity, init="pca", random_state=random_state)
     # Threads add numbers up in another order, and the map would hang on how many there are. On
     # a busy machine they also wait for each other, many times as long as one thread takes.
     with threadpool_limits(1):
-        return map_of.fit_transform(scaled)
+        return map_of.fit_transform(distinct)[np.ravel(place)]
 
 
 def plot_pseudo_anomalies(
@@ -107,11 +111,6 @@ def plot_pseudo_anomalies(
     >>> len(figure.axes)
     2
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'nngmix[plot]'") from None
-
     rng = np.random.default_rng(random_state)
 
     def some(n: int) -> NDArray[np.intp]:
@@ -122,13 +121,10 @@ def plot_pseudo_anomalies(
     parts = [unlabelled[kept[0]], labelled[kept[1]], pseudo[kept[2]]]
     plane = embed(np.concatenate(parts), random_state=random_state)
     u, a, p = np.split(plane, np.cumsum([len(part) for part in parts])[:2])
-    # A Figure of its own, not pyplot's: no global state, no display needed.
-    figure = Figure(figsize=(11, 5.2), layout="constrained", dpi=130)
+    figure = new_figure(11, 5.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for panel in panels:
-        panel.scatter(
-            *u.T, s=9, c=_GREY, alpha=0.6, lw=0, label=f"unlabelled ({len(unlabelled):,})"
-        )
+        panel.scatter(*u.T, s=9, c=GREY, alpha=0.6, lw=0, label=f"unlabelled ({len(unlabelled):,})")
         if hidden is not None and hidden.any():
             veiled = u[hidden[kept[0]]]
             panel.scatter(
@@ -145,13 +141,13 @@ def plot_pseudo_anomalies(
     panels[0].set_title("before", fontsize=11)
     panels[1].set_title(f"after {name}", fontsize=11)
     panels[1].scatter(
-        *p.T, s=14, c=_BLUE, alpha=0.45, lw=0, label=f"pseudo-anomalies ({len(pseudo):,})"
+        *p.T, s=14, c=BLUE, alpha=0.45, lw=0, label=f"pseudo-anomalies ({len(pseudo):,})"
     )
     for panel in panels:
         panel.scatter(
             *a.T,
             s=90,
-            c=_VERMILION,
+            c=VERMILION,
             marker="*",
             lw=0.6,
             edgecolors="white",

@@ -150,7 +150,9 @@ class Table:
                 column.whole_with_gaps = _look_whole(self.values[:, i])
             elif (dtype.is_integer() or dtype == nw.Boolean) and i not in chosen:
                 column.kind = "whole" if dtype.is_integer() else "bool"
-                self.values[:, i] = series.cast(nw.Float64).to_numpy()
+                # Not narwhals' cast: for pyarrow it refuses whole numbers beyond 2**53.
+                gaps = series.is_null().any()
+                self.values[:, i] = _floats(series.to_arrow()) if gaps else series.to_numpy()
             else:
                 objects = _arrow(series, column.name)
                 self.values[:, i] = _read(objects, column, i in chosen, categorical)
@@ -309,7 +311,11 @@ def _read(values: Any, column: Column, chosen: bool, categorical: Any) -> Floats
             f"column {column.name} is not numeric (its type is {kind}), and X must be numeric "
             f"there: {hint}encode it as numbers, or leave it out."
         )
-    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return _floats(values)
+
+
+def _floats(values: Any) -> Floats:
+    return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
 def _look_whole(values: Floats) -> tuple[bool, bool]:
