@@ -10,12 +10,12 @@ timed on 500 rows and reckoned at that pace (its ``vstack`` makes it slower stil
 NPOS costs a thousand distances to every unlabelled row for each pair of rows, so few of its rows
 are timed too. BorderlineSMOTE and ADASYN refuse some tables; here the classes overlap enough.
 
-Memory is the growth of the largest resident size during ``sample``, in bytes of its output.
+Memory is the growth of the largest resident size during ``sample``, as a multiple of the bytes of
+its output (Linux only).
 """
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -82,13 +82,18 @@ def samplers(threads: int) -> dict[str, object]:
     return made
 
 
+def _peak() -> int:
+    # Not getrusage: a child's figure there starts from its parent's.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
 def _grow(name: str, n: int, queue: "multiprocessing.Queue[float]") -> None:
     sampler = samplers(1)[name].fit(*make())  # type: ignore[attr-defined]
     sampler.sample(1000)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     out = sampler.sample(n)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put((after - before) * 1024 / out.nbytes)
+    queue.put((_peak() - before) / out.nbytes)
 
 
 def memory(name: str, n: int) -> float:
