@@ -310,7 +310,7 @@ class _PlainSearch:
                 hit = self._nominate(low, block, k)
             else:
                 hit = low <= self._limit(best.distance[:, -1], low)
-                if np.count_nonzero(hit) > 4 * n_queries * k and len(block) > k:
+                if np.count_nonzero(hit) > 32 * n_queries * k and len(block) > k:
                     hit &= self._nominate(low, block, k)
             query, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
             distance = self.metric.measure(self.queries[query], block[place])
