@@ -115,7 +115,9 @@ def check_cutmix_noise(generate, n):
     anomalies = coded_anomalies(4, WIDTH)
     rows = generate(anomalies, UNLABELLED, n, seed=1)
     pastes = pastes_of(rows, 4)
-    check_counts([paste for _, _, paste in pastes], paste_law(WIDTH), "windows")
+    windows = [paste and paste[:2] for _, _, paste in pastes]
+    check_counts(windows, window_law(WIDTH), "windows")
+    check_counts([paste for _, _, paste in pastes], paste_law(WIDTH), "windows and places")
     pairs = [(first, second) for first, second, _ in pastes]
     check_even(pairs, [(i, j) for i in range(4) for j in range(4) if i != j], "pairs")
     check_noise(rows - anomalies[origins(rows, 4)], 1e-4)
@@ -129,7 +131,7 @@ def in_units_chain(*samplers):
     ("generate", "n"),
     [
         (chain_of(Cutout(), GaussianNoise()), 30_000),
-        (naive_cutout_noise, 20_000),
+        (naive_cutout_noise, 10_000),
         (in_units_chain(Cutout(), GaussianNoise()), 30_000),
         # The inner samplers' own scaling, seed and multiplier don't count.
         (
@@ -151,7 +153,7 @@ def test_cutout_then_noise(generate, n):
     ("generate", "n"),
     [
         (chain_of(CutMix(), GaussianNoise(sigma=1e-4)), 30_000),
-        (naive_cutmix_noise, 20_000),
+        (naive_cutmix_noise, 12_000),
         (in_units_chain(CutMix(), GaussianNoise(sigma=1e-4)), 20_000),
     ],
     ids=["ours", "naive", "ours in units"],
@@ -225,30 +227,58 @@ def test_a_chain_of_one_is_that_sampler(sampler):
     assert np.array_equal(alone, chained)
 
 
-def test_each_sampler_takes_its_own_neighbours():
-    # The pool holds the 6 nearest; the first sampler must only take 2 of them, and itself none.
+@pytest.mark.parametrize("ks", [(2, 6), (6, 2)])
+def test_each_sampler_takes_its_own_neighbours(ks):
+    # The pool holds the 6 nearest for both; the one that asks for 2 must not take more.
     rng = np.random.default_rng(0)
     points = rng.normal(size=(30, 40))
     anomalies, unlabelled = points[:8], points[8:]
-    chain = Chain(
-        [NNGMix(n_neighbors=2, sigma=0, alpha=20.0), NNGMix(n_neighbors=6, sigma=0, alpha=1e-3)],
-        scaling=None,
-        random_state=0,
-    )
+    samplers = [NNGMix(n_neighbors=k, sigma=0, alpha=500.0) for k in ks]
+    chain = Chain(samplers, scaling=None, random_state=0)
     rows = draw(chain, anomalies, unlabelled, 20_000)
+    assert chain.pool_.near_anomalies.shape == (8, 5)
+    assert chain.pool_.near_unlabelled.shape == (8, 6)
+    # w (v a + (1 - v) p) + (1 - w) q, with w and v near 1/2: a and p about 1/4, q 1/2.
     weights = rows @ np.linalg.pinv(points)
-    # Beta(0.001, 0.001) is nearly a coin: most rows are the first sampler's, or the second's
-    # partner. Of the first's, both parents show.
-    weights = weights[((weights > 0.01).sum(axis=1) == 2) & (weights.max(axis=1) < 0.99)]
+    parents = weights > 1e-3
+    three = parents.sum(axis=1) == 3
     order = np.argsort(((anomalies[:, None] - points) ** 2).sum(axis=2), axis=1)
+    near = {}
+    for i, by_distance in enumerate(order):
+        own = [int(j) for j in by_distance if j < 8 and j != i]
+        other = [int(j) for j in by_distance if j >= 8]
+        for k in ks:
+            near[i, k] = set(own[: k - 1] + other[:k])
     allowed = set()
-    for i, near in enumerate(order):
-        own = [j for j in near if j < 8 and j != i][:1]
-        other = [j for j in near if j >= 8][:2]
-        allowed |= {tuple(sorted((i, int(j)))) for j in own + other}
-    pairs = np.argsort(-weights, axis=1)[:, :2]
-    found = {tuple(sorted(pair)) for pair in pairs.tolist()}
+    for i in range(8):
+        for p in near[i, ks[0]]:
+            allowed |= {(frozenset((i, p)), q) for q in near[i, ks[1]] if q != p}
+    found = set()
+    for row, who in zip(weights[three], parents[three], strict=True):
+        q = int(row.argmax())
+        found.add((frozenset(np.flatnonzero(who).tolist()) - {q}, q))
     assert found == allowed
+
+
+class Farthest:
+    """An engine that is wrong on purpose, so that it shows whether it was asked."""
+
+    n_neighbors = 1
+
+    def fit(self, X):
+        self.X = X
+
+    def kneighbors(self, X, n_neighbors, return_distance):
+        distance = ((X[:, None] - self.X) ** 2).sum(axis=2)
+        return np.argsort(-distance, axis=1)[:, :n_neighbors]
+
+
+def test_engine_of_one_sampler_searches():
+    chain = Chain([GaussianNoise(), NNGMix(n_neighbors=Farthest())], scaling=None)
+    draw(chain, ANOMALIES, UNLABELLED, 1)
+    distance = ((chain.pool_.anomalies[:, None] - UNLABELLED) ** 2).sum(axis=2)
+    found = chain.pool_.unlabelled[chain.pool_.near_unlabelled[:, 0]]
+    assert np.array_equal(found, UNLABELLED[distance.argmax(axis=1)])
 
 
 def test_mixup_after_mixup_keeps_the_first_anomaly_as_its_own():

@@ -139,6 +139,14 @@ def test_ten_for_each_anomaly():
     assert y_new.sum() == 55
 
 
+def test_pool_keeps_unlabelled_rows_only_where_they_are_partners():
+    for partner, kept in (("anomalies", 0), ("all", 19)):
+        sampler = Mixup(partner=partner)
+        draw(sampler, ANOMALIES, UNLABELLED, 1)
+        assert len(sampler.pool_.drawn) == kept
+        assert len(sampler.pool_.unlabelled) == 0
+
+
 def test_single_anomaly_is_copied():
     rows = ours(ANOMALIES[:1], UNLABELLED, 100, seed=0)
     assert (rows == ANOMALIES[0]).all()

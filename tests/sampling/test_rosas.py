@@ -68,7 +68,7 @@ def check_weight(generate, n, **settings):
     assert p > SIGNIFICANCE, f"another distribution of the weights: p = {p:.2g}"
 
 
-@pytest.mark.parametrize(("generate", "n"), [(ours, 60_000), (naive, 20_000)])
+@pytest.mark.parametrize(("generate", "n"), [(ours, 60_000), (naive, 10_000)])
 class TestStatistics:
     def test_parents(self, generate, n):
         check_parents(generate, n)
@@ -95,7 +95,7 @@ class TestStatistics:
 )
 def test_broken_versions_are_caught(change, check):
     with pytest.raises(AssertionError):
-        check(lambda *data, **settings: naive(*data, **settings, broken=change), 20_000)
+        check(lambda *data, **settings: naive(*data, **settings, broken=change), 10_000)
 
 
 def test_defaults():

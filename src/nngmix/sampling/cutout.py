@@ -64,9 +64,9 @@ class Cutout(BaseSampler):
     Notes
     -----
     As in the published program, a width of n columns (a random share of them, rounded down, at
-    least 1) around a random column x blanks the columns from x - n // 2 up to, not including, x + n
-    // 2, cut off at the ends: a width of 1 blanks nothing, so tables of few columns are hardly
-    changed.
+    least 1) around a random column x blanks the columns from x - n // 2 up to, not including,
+    x + n // 2, cut off at the ends: a width of 1 blanks nothing, so tables of few columns are
+    hardly changed.
 
     A blanked cell holds its column's 0 even where the anomaly had none. Windows lie in the order of
     the columns.
