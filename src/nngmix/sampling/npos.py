@@ -15,7 +15,8 @@ from nngmix.sampling.pool import Needs, Pool
 class NPOS(BaseSampler):
     r"""Step out from the boundary of the unlabelled rows.
 
-    Boundary rows are the unlabelled rows with the largest distance to their k-th nearest neighbour.
+    Boundary rows are the unlabelled rows with the largest distance to their k-th nearest neighbour
+    (as in NPOS's own code, a row is its own first neighbour).
     Around a random one, Gaussian candidates are drawn, and the few that are farthest from the
     unlabelled rows (by the same k-th distance) become pseudo-anomalies. Distances are between rows
     scaled to unit length. The labelled anomalies only say how many rows to generate.
@@ -139,8 +140,8 @@ class NPOS(BaseSampler):
     def _prepare(self, pool: Pool) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Find the boundary rows; also keep the rows at unit length, and how often they occur."""
         unit = _unit_length(pool.drawn, pool)
-        # The row itself is not its own neighbour: one copy of it is passed over.
-        distance = _kth_distance(unit, unit, pool.drawn_times, self.n_neighbors + 1)
+        # NPOS's own code searches the rows among themselves: a row is its own first neighbour.
+        distance = _kth_distance(unit, unit, pool.drawn_times, self.n_neighbors)
         order = np.lexsort((np.arange(len(distance)), -distance))
         # Copies of a row stand on the boundary as often as they occur.
         boundary = np.repeat(order, pool.drawn_times[order])[: self.n_boundary]
