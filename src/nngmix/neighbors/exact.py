@@ -9,19 +9,23 @@ place, so that the answer does not depend on how the rows were cut or ordered.
 In few dimensions a KD-tree nominates instead, where that is faster.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating]
 
-# Distances held at a time: (queries of a chunk) x (rows of a block). 4 MB in double precision
+# Distances held at a time: (queries of a chunk) x (rows of a block). 8 MB in double precision
 # stays near the cache and still gives the matrix product blocks worth its while.
-_CELLS = 1 << 19
+_CELLS = 1 << 20
 _QUERIES = 256
+# Multiplications below which starting threads costs more than it saves.
+_WORTH_THREADS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,10 @@ def _first_k(
     k: int,
 ) -> Nearest:
     """Keep each query's k smallest by (distance, key); every query must have k candidates."""
-    order = np.lexsort((key, distance, query))
+    order = np.lexsort((distance, query))
+    d, q = distance[order], query[order]
+    if ((d[1:] == d[:-1]) & (q[1:] == q[:-1])).any():
+        order = np.lexsort((key, distance, query))
     starts = np.searchsorted(query[order], np.arange(n_queries))
     take = order[starts[:, None] + np.arange(k)]
     return Nearest(distance[take], key[take], index[take])
@@ -181,8 +188,8 @@ def k_nearest(
     metric : Metric, ndarray of shape (n_features,) or None, default=None
         What counts as far. An array is the length that counts as 1 in each column; None means 1.
     n_jobs : int, default=1
-        Threads that search a tree. The matrix product uses the threads of the linear algebra
-        library. The answer does not depend on either.
+        Threads, each with a share of the queries. With 1, or for little work, matrix products use
+        the threads of the linear algebra library. The answer does not depend on either.
 
     Returns
     -------
@@ -209,10 +216,19 @@ def k_nearest(
     if plain and _tree_is_faster(n_queries, len(rows), n_features):
         return _tree_nearest(queries, rows, k, metric, n_jobs)
     kind = _PlainSearch if plain else _MixedSearch
-    parts = [
-        kind(queries[start : start + _QUERIES], metric).search(rows, k)
-        for start in range(0, n_queries, _QUERIES)
-    ]
+
+    def search(start: int) -> Nearest:
+        return kind(queries[start : start + size], metric).search(rows, k)
+
+    threads = n_jobs if n_queries * len(rows) * n_features >= _WORTH_THREADS else 1
+    size = min(_QUERIES, -(-n_queries // threads))
+    starts = range(0, n_queries, size)
+    if threads > 1:
+        # A chunk a thread beats a product on all threads: all the rest runs side by side too.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(search, starts))
+    else:
+        parts = [search(start) for start in starts]
     return Nearest(
         np.concatenate([part.distance for part in parts]),
         np.concatenate([part.key for part in parts]),
@@ -302,7 +318,8 @@ class _PlainSearch:
         n_queries = len(self.queries)
         block_rows = max(k, _CELLS // n_queries)
         best: Nearest | None = None
-        start, stop = 0, max(k, min(block_rows, 256))  # a short first block finds a first limit
+        # The first blocks double the rows seen: then none brings many more candidates than k.
+        start, stop = 0, max(k, min(block_rows, 256))
         while start < len(rows):
             block = rows[start:stop]
             low = self._lower_bounds(block)
@@ -310,7 +327,7 @@ class _PlainSearch:
                 hit = self._nominate(low, block, k)
             else:
                 hit = low <= self._limit(best.distance[:, -1], low)
-                if np.count_nonzero(hit) > 32 * n_queries * k and len(block) > k:
+                if np.count_nonzero(hit) > 8 * n_queries * k and len(block) > k:
                     hit &= self._nominate(low, block, k)
             query, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
             distance = self.metric.measure(self.queries[query], block[place])
@@ -322,7 +339,7 @@ class _PlainSearch:
                 key = np.concatenate([best.key.ravel(), key])
                 index = np.concatenate([best.index.ravel(), index])
             best = _first_k(query, distance, key, index, n_queries, k)
-            start, stop = stop, stop + block_rows
+            start, stop = stop, stop + min(block_rows, stop)
         assert best is not None  # there is at least one row
         return best
 

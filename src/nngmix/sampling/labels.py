@@ -94,21 +94,21 @@ def extend_labels(y: Any, added: Mapping[Any, int]) -> Any:
     array, list, Series or DataFrame
         The kind of y, longer. A pandas index is made anew, as imbalanced-learn does.
     """
-    new = [label for label, n in added.items() for _ in range(n)]
+    labels, counts = list(added), list(added.values())
     if isinstance(y, list):
-        return y + [type(y[0])(label) for label in new]
+        pairs = zip(labels, counts, strict=True)
+        return y + [type(y[0])(label) for label, n in pairs for _ in range(n)]
+    new = np.repeat(np.array(labels), counts)
     if nw.dependencies.is_into_series(y) or nw.dependencies.is_into_dataframe(y):
         return _extend_native(y, new)
     old = np.asarray(y)
     if old.ndim == 2 and old.shape[1] > 1:
         unit = np.eye(old.shape[1], dtype=old.dtype)
-        return np.concatenate([old, unit[np.array(new, dtype=int)]])
-    tail = np.empty(len(new), dtype=old.dtype)
-    tail[:] = new
-    return np.concatenate([old, tail.reshape(-1, *old.shape[1:])])
+        return np.concatenate([old, unit[new.astype(int)]])
+    return np.concatenate([old, new.astype(old.dtype).reshape(-1, *old.shape[1:])])
 
 
-def _extend_native(y: Any, new: list[Any]) -> Any:
+def _extend_native(y: Any, new: NDArray[Any]) -> Any:
     old: Any = nw.from_native(y, allow_series=True, eager_only=True)
     frame = old if isinstance(old, nw.DataFrame) else old.to_frame()
     name = frame.columns[0]
@@ -119,7 +119,7 @@ def _extend_native(y: Any, new: list[Any]) -> Any:
         added: Any = nw.from_native(tail, eager_only=True)
     else:
         dtype = frame.schema[name]
-        column = nw.new_series(name, np.array(new), backend=frame.implementation).cast(dtype)
+        column = nw.new_series(name, new, backend=frame.implementation).cast(dtype)
         added = column.to_frame()
     both: Any = nw.maybe_reset_index(nw.concat([frame, added], how="vertical"))
     return (both if isinstance(old, nw.DataFrame) else both[name]).to_native()

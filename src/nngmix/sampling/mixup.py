@@ -38,8 +38,8 @@ class Mixup(BaseSampler):
         categories from the parent with the larger weight.
     random_state : int, RandomState instance or None, default=None
         An int fixes every generated row.
-    n_jobs : int or None, default=None
-        Threads; None means 1, -1 all cores. The rows do not depend on it.
+    n_jobs : int or None, default=-1
+        Threads; -1 means all cores, None means 1. The rows do not depend on it.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Mixup(BaseSampler):
         sampling_strategy: Any = None,
         categorical_features: Any = "dtype",
         random_state: Any = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
     ) -> None:
         self.multiplier = multiplier
         self.alpha = alpha

@@ -51,8 +51,8 @@ class NPOS(BaseSampler):
         its boundary row's categories and gaps; distances leave them out.
     random_state : int, RandomState instance or None, default=None
         An int fixes every generated row.
-    n_jobs : int or None, default=None
-        Threads; None means 1, -1 all cores. The rows do not depend on it.
+    n_jobs : int or None, default=-1
+        Threads; -1 means all cores, None means 1. The rows do not depend on it.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class NPOS(BaseSampler):
         scaling: Any = "minmax",
         categorical_features: Any = "dtype",
         random_state: Any = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
     ) -> None:
         self.multiplier = multiplier
         self.n_neighbors = n_neighbors
