@@ -316,7 +316,7 @@ def test_parameters():
         "scaling": "minmax",
         "categorical_features": "dtype",
         "random_state": 0,
-        "n_jobs": None,
+        "n_jobs": -1,
     }
     assert Chain(samplers).multiplier == 10
     copy = clone(chain)

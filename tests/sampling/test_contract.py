@@ -287,6 +287,11 @@ def test_bad_parameters_of_nng_mix(name, value, data):
         NNGMix(**{name: value}).fit(*data)
 
 
+def test_no_threads_at_all_is_refused(data):
+    with pytest.raises(ValueError, match="n_jobs must not be 0"):
+        NNGMix(n_jobs=0).fit(*data)
+
+
 def test_scaling_takes_a_fitted_linear_scaler(data):
     X, y = data
     minmax = NNGMix(random_state=0).fit(X, y).sample(100)

@@ -345,7 +345,7 @@ def test_defaults():
         "scaling": "minmax",
         "categorical_features": "dtype",
         "random_state": None,
-        "n_jobs": None,
+        "n_jobs": -1,
     }
 
 

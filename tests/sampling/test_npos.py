@@ -247,7 +247,7 @@ def test_defaults():
         "scaling": "minmax",
         "categorical_features": "dtype",
         "random_state": None,
-        "n_jobs": None,
+        "n_jobs": -1,
     }
 
 
@@ -352,8 +352,8 @@ def test_wide_rows():
     settings = {"n_neighbors": 5, "n_boundary": 1, "n_candidates": 30}
     rows = ours(unlabelled[:1], unlabelled, 400, seed=0, **settings, n_kept=30)
     unit = unit_length(unlabelled)
-    # Blocks of 187 rows: six full groups of candidates, and one that is cut short.
-    for block in (rows[:187], rows[187:374], rows[374:]):
+    # A block holds 374 rows: twelve full groups of candidates, and one that is cut short.
+    for block in (rows[:374], rows[374:]):
         for start in range(0, len(block), 30):
             group = unit_length(block[start : start + 30])
             assert (np.diff([kth_distance(row, unit, 5) for row in group]) <= 1e-12).all()

@@ -105,7 +105,7 @@ def test_defaults():
         "sampling_strategy": None,
         "categorical_features": "dtype",
         "random_state": None,
-        "n_jobs": None,
+        "n_jobs": -1,
     }
 
 

@@ -138,13 +138,14 @@ def run_cell(cell: Cell) -> Outcome:
     X, y = split.X_train, split.y_train
     if cell.sampler != BASELINE:
         sampler = SAMPLERS[cell.sampler](multiplier=cell.multiplier)
-        chance = {"scaling": None, "random_state": cell.seed}
+        # Cells run side by side: each keeps to one core.
+        chance = {"scaling": None, "random_state": cell.seed, "n_jobs": 1}
         known = sampler.get_params()
         sampler.set_params(**{name: value for name, value in chance.items() if name in known})
         X, y = sampler.fit_resample(X, y)
     detector = DETECTORS[cell.detector](random_state=cell.seed)
     if "n_jobs" in detector.get_params():
-        detector.set_params(n_jobs=1)  # cells run side by side; each keeps to one core
+        detector.set_params(n_jobs=1)
     scores = np.asarray(detector.fit(X, y).decision_function(split.X_test))
     return Outcome(
         cell,

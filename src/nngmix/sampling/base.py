@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import check_sampling_strategy, check_target_type
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -19,7 +18,7 @@ from sklearn.utils.validation import validate_data
 from nngmix.sampling.labels import check_labels, extend_labels, flatten
 from nngmix.sampling.pool import Needs, Pool, PoolBuilder
 from nngmix.sampling.scaling import find_scale
-from nngmix.sampling.streams import fill, seed_of
+from nngmix.sampling.streams import fill, seed_of, thread_count
 from nngmix.sampling.table import Table
 
 Floats = NDArray[np.floating]
@@ -251,6 +250,7 @@ class BaseSampler(BaseOverSampler):
 
     def _fit(self, X: Any, y: Any) -> Table:
         self._validate_params()
+        thread_count(self.n_jobs)
         if self.sampling_strategy is not None:
             check_classification_targets(y)
         table = Table(X, self.categorical_features)
@@ -420,9 +420,6 @@ class BaseSampler(BaseOverSampler):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_builders")
-
-    def _search_threads(self) -> int:
-        return int(effective_n_jobs(self.n_jobs))
 
     # imbalanced-learn's template method; fit_resample above does the work without it, since it
     # keeps DataFrames and their dtypes, which the template turns into arrays.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nngmix.sampling.base import BaseSampler, Floats
 from nngmix.sampling.pool import Needs, Pool
+from nngmix.sampling.streams import thread_count
 
 
 class Chain(BaseSampler):
@@ -112,7 +113,7 @@ class Chain(BaseSampler):
             neighbors=max(need.neighbors for need in needs),
             drawn=any(need.drawn for need in needs),
             engine=next((need.engine for need in needs if need.engine is not None), None),
-            n_jobs=self._search_threads(),
+            n_jobs=thread_count(self.n_jobs),
         )
 
     def _prepare(self, pool: Pool) -> list[Any]:

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from nngmix.sampling.base import BaseSampler, Floats
 from nngmix.sampling.mixing import ALPHA, SIGMA, add_noise, draw_from_all, draw_weights, mix
 from nngmix.sampling.pool import Needs, Pool
+from nngmix.sampling.streams import thread_count
 
 
 class NNGMix(BaseSampler):
@@ -162,7 +163,7 @@ class NNGMix(BaseSampler):
         self.n_jobs = n_jobs
 
     def _needs(self) -> Needs:
-        k, threads = self.n_neighbors, self._search_threads()
+        k, threads = self.n_neighbors, thread_count(self.n_jobs)
         if k is None:
             return Needs(drawn=True)
         if isinstance(k, Integral):

@@ -1,11 +1,12 @@
 """Random streams that give the same rows whatever the number of threads."""
 
+import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import cpu_count
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
@@ -37,6 +38,40 @@ def seed_of(random_state: Any) -> np.random.SeedSequence:
     return np.random.SeedSequence(drawn.tolist())
 
 
+def thread_count(n_jobs: int | None) -> int:
+    """Read scikit-learn's ``n_jobs`` as a number of threads.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None is 1; -1 all cores, -2 all but one, and so on. In a worker process, which has its
+        share of the cores already, "all" is one.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If ``n_jobs`` is 0.
+
+    Examples
+    --------
+    >>> thread_count(None), thread_count(3), thread_count(-1) >= 1
+    (1, 3, True)
+    """
+    if n_jobs is None:
+        return 1
+    if n_jobs == 0:
+        raise ValueError("n_jobs must not be 0: -1 means all cores, None or 1 a single thread.")
+    if n_jobs > 0:
+        return int(n_jobs)
+    cores = 1 if multiprocessing.parent_process() is not None else cpu_count()
+    return max(1, int(cores) + 1 + int(n_jobs))
+
+
 def fill(
     out: NDArray[Any],
     draw: Callable[[NDArray[Any], np.random.Generator, int], None],
@@ -55,7 +90,7 @@ def fill(
     seed : numpy.random.SeedSequence
         Fixes all streams.
     n_jobs : int or None
-        Threads, in joblib's way of counting. The rows do not depend on it.
+        As for :func:`thread_count`. The rows do not depend on it.
     """
     rows = max(1, _BLOCK_CELLS // out.shape[1])
 
@@ -66,7 +101,7 @@ def fill(
         draw(out[first : first + rows], np.random.Generator(np.random.SFC64(child)), first)
 
     blocks = range(-(-len(out) // rows))
-    threads = min(effective_n_jobs(n_jobs), len(blocks))
+    threads = min(thread_count(n_jobs), len(blocks))
     if threads <= 1:
         for block in blocks:
             one(block)
