@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.metrics import average_precision_score, roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from nngmix.datasets import load_builtin, make_split
 from nngmix.datasets.split import Protocol
@@ -125,6 +126,13 @@ def run_cell(cell: Cell) -> Outcome:
     """
     _check_name("sampler", cell.sampler, [BASELINE, *SAMPLERS])
     _check_name("detector", cell.detector, list(DETECTORS))
+    # Threads of the linear algebra library add numbers up in another order: with one, a cell comes
+    # to the same last digit alone, beside others or on a cluster.
+    with threadpool_limits(1):
+        return _run(cell)
+
+
+def _run(cell: Cell) -> Outcome:
     start = time.perf_counter()
     data = load_builtin(cell.dataset)
     split = make_split(
