@@ -350,10 +350,10 @@ def test_single_feature():
 def test_wide_rows():
     unlabelled = scaled_rows(np.random.default_rng(0), 60, 700)
     settings = {"n_neighbors": 5, "n_boundary": 1, "n_candidates": 30}
-    rows = ours(unlabelled[:1], unlabelled, 400, seed=0, **settings, n_kept=30)
+    rows = ours(unlabelled[:1], unlabelled, 900, seed=0, **settings, n_kept=30)
     unit = unit_length(unlabelled)
-    # A block holds 374 rows: twelve full groups of candidates, and one that is cut short.
-    for block in (rows[:374], rows[374:]):
+    # A block holds 748 rows: 24 full groups of candidates, and one that is cut short.
+    for block in (rows[:748], rows[748:]):
         for start in range(0, len(block), 30):
             group = unit_length(block[start : start + 30])
             assert (np.diff([kth_distance(row, unit, 5) for row in group]) <= 1e-12).all()

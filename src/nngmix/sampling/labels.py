@@ -98,14 +98,15 @@ def extend_labels(y: Any, added: Mapping[Any, int]) -> Any:
     if isinstance(y, list):
         pairs = zip(labels, counts, strict=True)
         return y + [type(y[0])(label) for label, n in pairs for _ in range(n)]
-    new = np.repeat(np.array(labels), counts)
+    # A single label, the rule, is quicker written than repeated.
+    new = np.full(counts[0], labels[0]) if len(labels) == 1 else np.repeat(labels, counts)
     if nw.dependencies.is_into_series(y) or nw.dependencies.is_into_dataframe(y):
         return _extend_native(y, new)
     old = np.asarray(y)
     if old.ndim == 2 and old.shape[1] > 1:
         unit = np.eye(old.shape[1], dtype=old.dtype)
         return np.concatenate([old, unit[new.astype(int)]])
-    return np.concatenate([old, new.astype(old.dtype).reshape(-1, *old.shape[1:])])
+    return np.concatenate([old, new.astype(old.dtype, copy=False).reshape(-1, *old.shape[1:])])
 
 
 def _extend_native(y: Any, new: NDArray[Any]) -> Any:
