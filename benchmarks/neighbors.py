@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/neighbors.py [--repeats 3]
 
-Evenly spread rows, the hardest for a tree; k = 10; one thread for trees, as many as the linear
-algebra library takes for products. The rule in ``nngmix.neighbors.exact`` is read off this table.
+Evenly spread rows, the hardest for a tree; k = 10; all cores. The rule in
+``nngmix.neighbors.exact`` is read off this table.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from unittest import mock
 
 import numpy as np
+from joblib import cpu_count
 from sklearn.neighbors import NearestNeighbors
 
 from nngmix.neighbors import exact, k_nearest
@@ -30,7 +31,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 def forced(tree: bool, A: np.ndarray, H: np.ndarray) -> Callable[[], object]:
     def call() -> object:
         with mock.patch.object(exact, "_tree_is_faster", return_value=tree):
-            return k_nearest(A, H, 10)
+            return k_nearest(A, H, 10, n_jobs=cpu_count())
 
     return call
 
