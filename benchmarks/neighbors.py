@@ -1,4 +1,4 @@
-"""The two exact searches beside each other, and beside scikit-learn's, over shapes.
+"""The exact searches beside each other, and beside scikit-learn's, over shapes.
 
 Usage: python benchmarks/neighbors.py [--repeats 3]
 
@@ -28,9 +28,9 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def forced(tree: bool, A: np.ndarray, H: np.ndarray) -> Callable[[], object]:
+def forced(engine: str | None, A: np.ndarray, H: np.ndarray) -> Callable[[], object]:
     def call() -> object:
-        with mock.patch.object(exact, "_tree_is_faster", return_value=tree):
+        with mock.patch.object(exact, "_library_engine", return_value=engine):
             return k_nearest(A, H, 10, n_jobs=cpu_count())
 
     return call
@@ -41,23 +41,22 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
     rng = np.random.default_rng(0)
-    print(f"{'columns':>8}{'rows':>9}{'queries':>9}{'tree s':>10}{'product s':>11}", end="")
-    print(f"{'sklearn s':>11}   chosen, and its time as a share of the other's, of scikit-learn's")
+    print(f"{'columns':>8}{'rows':>9}{'queries':>9}{'tree s':>10}{'blocks s':>11}", end="")
+    print(f"{'sklearn s':>11}   chosen, its time, as a share of scikit-learn's")
     for n_features in (2, 4, 8, 10, 12, 16, 32, 64):
         for n_rows in (2_000, 20_000, 200_000):
             for n_queries in (10, 60, 1000):
                 A, H = rng.random((n_queries, n_features)), rng.random((n_rows, n_features))
-                tree = seconds(forced(True, A, H), repeats) if n_features <= 16 else np.inf
-                product = seconds(forced(False, A, H), repeats)
+                tree = seconds(forced("kd_tree", A, H), repeats) if n_features <= 16 else np.inf
+                product = seconds(forced(None, A, H), repeats)
                 peer = seconds(
                     lambda A=A, H=H: NearestNeighbors(n_neighbors=10).fit(H).kneighbors(A), repeats
                 )
-                chosen = exact._tree_is_faster(n_queries, n_rows, n_features)
-                mine, other = (tree, product) if chosen else (product, tree)
+                chosen = exact._library_engine(n_queries, n_rows, n_features) or "blocks"
+                mine = seconds(lambda A=A, H=H: k_nearest(A, H, 10, n_jobs=cpu_count()), repeats)
                 print(
                     f"{n_features:>8}{n_rows:>9}{n_queries:>9}{tree:>10.4f}{product:>11.4f}"
-                    f"{peer:>11.4f}   {'tree   ' if chosen else 'product'}"
-                    f"{mine / other:>8.2f}{mine / peer:>8.2f}",
+                    f"{peer:>11.4f}   {chosen:<8}{mine:>9.4f}{mine / peer:>8.2f}",
                     flush=True,
                 )
 

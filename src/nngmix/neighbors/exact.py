@@ -6,7 +6,7 @@ row whose distance could, within the rounding bound, be among the k smallest is 
 plain differences in double precision. Ties are broken by the content of the rows, never by their
 place, so that the answer does not depend on how the rows were cut or ordered.
 
-In few dimensions a KD-tree nominates instead, where that is faster.
+Where they are faster, a KD-tree or scikit-learn's brute force nominates instead.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating]
@@ -24,6 +25,8 @@ Floats = NDArray[np.floating]
 # stays near the cache and still gives the matrix product blocks worth its while.
 _CELLS = 1 << 20
 _QUERIES = 256
+# Cells of a table whose scaled copy, 128 MB, is nothing to worry about.
+_SMALL_COPY = 1 << 24
 # Multiplications below which starting threads costs more than it saves.
 _WORTH_THREADS = 1 << 26
 
@@ -198,7 +201,8 @@ def k_nearest(
 
     Notes
     -----
-    Memory beyond the input is a few megabytes, or the tree. Among rows at exactly the same
+    Memory beyond the input is a few megabytes, or a scaled copy of a table of few columns or of at
+    most 16 million cells. Among rows at exactly the same
     distance those with the smaller :func:`row_keys` come first.
 
     Examples
@@ -213,14 +217,21 @@ def k_nearest(
     k = min(k, len(rows))
     metric = Metric.of(metric, n_features)
     plain = not metric.categorical.any() and not _has_nan(queries) and not _has_nan(rows)
-    if plain and _tree_is_faster(n_queries, len(rows), n_features):
-        return _tree_nearest(queries, rows, k, metric, n_jobs)
+    if plain and (engine := _library_engine(n_queries, len(rows), n_features)):
+        return _library_nearest(engine, queries, rows, k, metric, n_jobs)
+    return _blocked_nearest(queries, rows, k, metric, n_jobs, plain)
+
+
+def _blocked_nearest(
+    queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int, plain: bool
+) -> Nearest:
     kind = _PlainSearch if plain else _MixedSearch
+    n_queries = len(queries)
 
     def search(start: int) -> Nearest:
         return kind(queries[start : start + size], metric).search(rows, k)
 
-    threads = n_jobs if n_queries * len(rows) * n_features >= _WORTH_THREADS else 1
+    threads = n_jobs if n_queries * rows.size >= _WORTH_THREADS else 1
     size = min(_QUERIES, -(-n_queries // threads))
     starts = range(0, n_queries, size)
     if threads > 1:
@@ -242,32 +253,54 @@ def _has_nan(values: Floats) -> bool:
     return not np.isfinite(total) and bool(np.isnan(values).any())
 
 
-def _tree_is_faster(n_queries: int, n_rows: int, n_features: int) -> bool:
-    # Measured by benchmarks/neighbors.py on evenly spread rows, the hardest for a tree: it wins
-    # from about 60 queries on in 200 000 rows, from 20 in 20 000, by 2 to 20 times in up to 10
-    # columns; from 12 columns on it visits too much of itself.
-    return n_features <= 10 and n_queries >= 60 and n_rows >= 1000
+def _library_engine(n_queries: int, n_rows: int, n_features: int) -> str | None:
+    """Choose who nominates: a tree, scikit-learn's brute force, or None for the blocks here.
+
+    Measured by benchmarks/neighbors.py on evenly spread rows, the hardest for a tree: with many
+    queries it wins in up to 8 columns, by 2 to 6 times; from 10 on it visits too much of itself.
+    scikit-learn's compiled brute force is 1.2 to 4 times as fast as the blocks here, but works on
+    a scaled copy of the table in double precision, so it is left to tables where that is small.
+    """
+    if n_features <= 8 and n_queries >= 100 and n_rows >= 1000:
+        return "kd_tree"
+    if n_features >= 15 and n_rows * n_features <= _SMALL_COPY:
+        return "brute"
+    return None
 
 
-def _tree_nearest(queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int) -> Nearest:
-    # An origin near the queries, as below; plain splits build fastest and bear duplicates.
-    origin = queries.mean(axis=0, dtype=np.float64)
-    tree = cKDTree((rows - origin) / metric.scale, balanced_tree=False, compact_nodes=False)
+def _library_nearest(
+    engine: str, queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int
+) -> Nearest:
+    """Let a library nominate a few more than k, measure them, and check that none is missing."""
+    origin = queries.mean(axis=0, dtype=np.float64)  # near the queries, as below
+    q, r = (queries - origin) / metric.scale, (rows - origin) / metric.scale
     wanted = min(k + 4, len(rows))
-    _, near = tree.query((queries - origin) / metric.scale, k=wanted, workers=n_jobs)
+    if engine == "kd_tree":
+        # Plain splits build fastest and bear duplicates.
+        tree = cKDTree(r, balanced_tree=False, compact_nodes=False)
+        near = tree.query(q, k=wanted, workers=n_jobs)[1]
+    else:
+        brute = NearestNeighbors(algorithm="brute", n_jobs=n_jobs).fit(r)
+        near = brute.kneighbors(q, n_neighbors=wanted, return_distance=False)
     near = near.reshape(len(queries), wanted)
     query = np.repeat(np.arange(len(queries)), wanted)
-    place = near.ravel()
+    place = near.ravel().astype(np.int64)
     distance = metric.measure(queries[query], rows[place])
-    found = _first_k(
-        query, distance, row_keys(rows[place]), place.astype(np.int64), len(queries), k
-    )
-    # Complete unless rows that were not returned could tie with the last one that was.
-    farthest = distance.reshape(near.shape).max(axis=1)
-    tied = (found.distance[:, -1] >= farthest * (1 - 1e-9)) & (wanted < len(rows))
-    for i in np.flatnonzero(tied):
-        one = _PlainSearch(queries[i : i + 1], metric).search(rows, k)
-        found.distance[i], found.key[i], found.index[i] = one.distance, one.key, one.index
+    found = _first_k(query, distance, row_keys(rows[place]), place, len(queries), k)
+    # Complete, unless a row that was not returned could be as near as the k-th: the libraries'
+    # distances are off by no more than this, as in the blocks below.
+    slack = 8.0 * (queries.shape[1] + 16) * np.finfo(np.float64).eps
+    norms = np.einsum("ij,ij->i", q, q) + np.einsum("ij,ij->i", r, r).max()
+    farthest = distance.reshape(near.shape).max(axis=1) - slack * norms
+    unsure = np.flatnonzero((found.distance[:, -1] >= farthest) & (wanted < len(rows)))
+    if len(unsure):
+        again = _blocked_nearest(queries[unsure], rows, k, metric, n_jobs, plain=True)
+        for mine, theirs in (
+            (found.distance, again.distance),
+            (found.key, again.key),
+            (found.index, again.index),
+        ):
+            mine[unsure] = theirs
     return found
 
 
