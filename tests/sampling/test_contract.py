@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
 
-from nngmix.sampling import SAMPLERS, NNGMix
+from nngmix.sampling import SAMPLERS, Cutout, NNGMix
 
 each_sampler = pytest.mark.parametrize("kind", SAMPLERS.values(), ids=SAMPLERS)
 
@@ -285,6 +285,21 @@ class TestEverySampler:
 def test_bad_parameters_of_nng_mix(name, value, data):
     with pytest.raises(ValueError, match=f"'{name}' parameter of NNGMix"):
         NNGMix(**{name: value}).fit(*data)
+
+
+def test_fit_that_fails_at_its_end_leaves_the_sampler_as_it_was(data):
+    fresh = Cutout(low=0.9)  # above high, which shows only when the pool is there
+    with pytest.raises(ValueError, match="low must not be above high"):
+        fresh.fit(*data)
+    with pytest.raises(NotFittedError):
+        fresh.sample(3)
+    assert not hasattr(fresh, "pool_")
+    sampler = Cutout(random_state=0).fit(*data)
+    expected = sampler.sample(9)
+    with pytest.raises(ValueError, match="low must not be above high"):
+        sampler.set_params(low=0.9).fit(data[0][:, :2], data[1])
+    assert sampler.n_features_in_ == 4
+    assert np.array_equal(sampler.set_params(low=0.1).sample(9), expected)
 
 
 def test_no_threads_at_all_is_refused(data):

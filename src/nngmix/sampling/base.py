@@ -55,6 +55,7 @@ class BaseSampler(BaseOverSampler):
     categorical_features: Any
     random_state: Any = None
     n_jobs: int | None = None
+    _pools: dict[Any, Pool]
 
     # What a method fills in ------------------------------------------------------------------
 
@@ -262,8 +263,10 @@ class BaseSampler(BaseOverSampler):
             chosen = labels == label
             builders[label] = PoolBuilder(self._needs(), scale).know(values[chosen])
             builders[label].add(values[:0], values[~chosen])
+        pools = self._build_pools(builders)
         validate_data(self, X, skip_check_array=True)
-        self._set_fitted(builders, table.template(), added)
+        self._set_fitted(builders, table.template())
+        self._pools, self._added, self.sampling_strategy_ = pools, added, added
         return table
 
     def _targets(self, y: Any, n_rows: int) -> tuple[NDArray[Any], dict[Any, int]]:
@@ -279,27 +282,21 @@ class BaseSampler(BaseOverSampler):
         }
         return labels, plain
 
-    def _set_fitted(
-        self,
-        builders: dict[Any, PoolBuilder],
-        template: Table,
-        added: dict[Any, int] | None = None,
-    ) -> None:
-        # Set together and last: a failure or an interruption leaves no half-fitted sampler.
+    def _set_fitted(self, builders: dict[Any, PoolBuilder], template: Table) -> None:
+        # Called last, when all the work is done: a failure or an interruption before it leaves the
+        # sampler as it was.
         self._builders, self._template = builders, template
-        self._pools: dict[Any, Pool] = {}
-        if added is not None:
-            self._make_pools()
-            self._added = added
-            self.sampling_strategy_ = added
-        else:
-            self.__dict__.pop("sampling_strategy_", None)
+        self._pools = {}
+        self.__dict__.pop("sampling_strategy_", None)
+
+    def _build_pools(self, builders: dict[Any, PoolBuilder]) -> dict[Any, Pool]:
+        pools = {label: builder.build() for label, builder in builders.items()}
+        return {label: replace(p, extra=self._prepare(p)) for label, p in pools.items()}
 
     def _make_pools(self) -> dict[Any, Pool]:
+        # After partial_fit or merge, the pools are made when they are first asked for.
         if not self._pools:
-            for label, builder in self._builders.items():
-                pool = builder.build()
-                self._pools[label] = replace(pool, extra=self._prepare(pool))
+            self._pools = self._build_pools(self._builders)
         return self._pools
 
     @property
