@@ -15,10 +15,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cross_val_score
-from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_checks, get_tags
-from sklearn.utils.validation import has_fit_parameter
 
 from nngmix.detectors import DETECTORS, MLP, CatBoost
 from nngmix.detectors.base import BaseDetector
@@ -48,18 +46,11 @@ def frame(request):
     return lambda X, names=NAMES: library.DataFrame(dict(zip(names, X.T, strict=True)))
 
 
-@pytest.fixture
-def weighable(detector):
-    """A detector that takes sample_weight here."""
-    if isinstance(detector, MLP) and not has_fit_parameter(MLPClassifier, "sample_weight"):
-        pytest.skip("MLPClassifier takes sample_weight from scikit-learn 1.7 on")
-    return detector
-
-
 class FirstColumn(BaseDetector):
     """The template at its smallest: the score is the first column."""
 
-    def __init__(self, *, contamination=0.1, random_state=None, verbose=False):
+    def __init__(self, *, class_weight=None, contamination=0.1, random_state=None, verbose=False):
+        self.class_weight = class_weight
         self.contamination = contamination
         self.random_state = random_state
         self.verbose = verbose
@@ -349,11 +340,11 @@ def test_weights_that_cannot_be(detector, rows, weights, message):
         detector.fit(*rows, sample_weight=weights)
 
 
-def test_weights_count(weighable, rows):
+def test_weights_count(detector, rows):
     X, y = rows
-    plain = clone(weighable).fit(X, y)
-    even = clone(weighable).fit(X, y, sample_weight=np.ones(128, dtype=int))
-    heavy = clone(weighable).fit(X, y, sample_weight=np.where(y, 20.0, 1.0))
+    plain = clone(detector).fit(X, y)
+    even = clone(detector).fit(X, y, sample_weight=np.ones(128, dtype=int))
+    heavy = clone(detector).fit(X, y, sample_weight=np.where(y, 20.0, 1.0))
     np.testing.assert_allclose(even.decision_scores_, plain.decision_scores_)
     assert heavy.predict_proba(X)[y == 1, 1].mean() > plain.predict_proba(X)[y == 1, 1].mean()
 
@@ -472,7 +463,7 @@ ON_OTHER_LABELS = [
 
 
 def inapplicable(detector):
-    checks = dict.fromkeys(ON_OTHER_LABELS, LABELS) | {
+    return dict.fromkeys(ON_OTHER_LABELS, LABELS) | {
         "check_classifiers_classes": "trains on labels 'one' and 'two', and on -1 and 1",
         "check_classifiers_train": "takes predict for decision_function > 0 and for the likelier "
         "class; here contamination sets the threshold",
@@ -480,9 +471,6 @@ def inapplicable(detector):
         "and a doubled weight change alike; mini-batches (MLP) and row sampling (CatBoost) are "
         "drawn by row",
     }
-    if isinstance(detector, MLP) and not has_fit_parameter(MLPClassifier, "sample_weight"):
-        checks["check_sample_weights_list"] = "MLPClassifier takes weights from 1.7 on"
-    return checks
 
 
 @estimator_checks.parametrize_with_checks(
@@ -501,7 +489,7 @@ class TwoLabels:
 
 
 @pytest.mark.parametrize("check", ON_OTHER_LABELS)
-def test_scikit_learn_suite_with_labels_translated(weighable, check):
-    cls = type(weighable)
+def test_scikit_learn_suite_with_labels_translated(detector, check):
+    cls = type(detector)
     translated = type(cls.__name__, (TwoLabels, cls), {"__init__": cls.__init__})
-    getattr(estimator_checks, check)(cls.__name__, translated(**weighable.get_params()))
+    getattr(estimator_checks, check)(cls.__name__, translated(**detector.get_params()))

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Hashable, Iterable
 from copy import copy
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, get_tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,9 +22,9 @@ _FLOATS = (np.float64, np.float32)
 class BaseDetector(ClassifierMixin, BaseEstimator):
     """The contract of every detector, and the template that a new one fills in.
 
-    A subclass writes a keyword-only constructor with at least ``contamination`` and
-    ``random_state``, extends ``_parameter_constraints`` with the rest of its parameters, and
-    implements
+    A subclass writes a keyword-only constructor with at least ``class_weight``,
+    ``contamination``, ``random_state`` and ``verbose``, extends ``_parameter_constraints`` with
+    the rest of its parameters, and implements
 
     - ``_fit(X, y, sample_weight)``: train, and set the attributes of its own (names end in "_");
     - ``_scores(X)``: one score a row, higher = more anomalous;
@@ -64,11 +65,13 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
 
+    class_weight: dict[int, float] | Literal["balanced"] | None
     contamination: float
     # Only declared: `predict_proba` exists where a subclass defines it.
     _probability: Callable[[NDArray[Any]], NDArray[Any]]
@@ -85,7 +88,8 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
             1 (or True) for a labelled anomaly or a pseudo-anomaly, 0 (or False) for an unlabelled
             row. Both must occur.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weight of each row in training. None weighs all rows alike.
+            Non-negative weight of each row in training, on top of `class_weight`. None weighs all
+            rows alike.
 
         Returns
         -------
@@ -215,6 +219,9 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
             )
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, y)
+        if self.class_weight is not None:
+            of_class = _class_weights(self.class_weight, y)
+            sample_weight = of_class if sample_weight is None else of_class * sample_weight
         self._fit(X, y, sample_weight)
         self.classes_ = np.array([0, 1])
         self.decision_scores_ = np.asarray(self._scores(X), dtype=np.float64)
@@ -330,6 +337,20 @@ def _check_labels(y: Any, name: str) -> NDArray[np.intp]:
             "labelled anomaly and 0 for an unlabelled row. Only binary classification is supported."
         )
     return y.astype(np.intp)
+
+
+def _class_weights(
+    class_weight: dict[int, float] | Literal["balanced"], y: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    if isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
+            # scikit-learn would take NaN and negative numbers as they are.
+            if label not in (0, 1) or not (isinstance(weight, Real) and 0 < weight < np.inf):
+                raise ValueError(
+                    "class_weight must give 0 (unlabelled) and 1 (anomaly) weights above zero, "
+                    f"such as {{0: 1, 1: 10}}; it holds {label!r}: {weight!r}."
+                )
+    return compute_sample_weight(class_weight, y)
 
 
 def _check_weights(sample_weight: ArrayLike, y: NDArray[np.intp]) -> NDArray[Any]:

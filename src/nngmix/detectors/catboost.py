@@ -1,7 +1,7 @@
 """CatBoost: gradient-boosted trees as a detector."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.progress import Advance, progress
 
 
 class CatBoost(BaseDetector):
@@ -27,6 +28,10 @@ class CatBoost(BaseDetector):
         Shrinkage of each tree. None lets CatBoost choose it by the number of rows and trees.
     depth : int, default=6
         Depth of each tree, 1 to 16.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of the unlabelled rows and of the anomalies in training, such as ``{0: 1, 1: 10}``,
+        a missing one being 1. "balanced" gives both classes the same total. None weighs all rows
+        alike, as the paper does.
     contamination : float, default=0.1
         Expected share of anomalies among the unlabelled rows, in (0, 0.5]. Sets ``threshold_``
         alone: the (1 - contamination) quantile of ``decision_scores_`` over the rows with
@@ -40,7 +45,7 @@ class CatBoost(BaseDetector):
         Seeds the training. An int gives the results of ``CatBoostClassifier(random_seed=...)``;
         otherwise a seed is drawn, so None differs from run to run.
     verbose : bool, default=False
-        Whether to print the loss of each tree.
+        Whether to show a progress bar with the loss of the last tree.
 
     Attributes
     ----------
@@ -112,6 +117,7 @@ class CatBoost(BaseDetector):
         iterations: int = 1000,
         learning_rate: float | None = None,
         depth: int = 6,
+        class_weight: dict[int, float] | Literal["balanced"] | None = None,
         contamination: float = 0.1,
         n_jobs: int | None = None,
         random_state: int | RandomState | None = None,
@@ -120,6 +126,7 @@ class CatBoost(BaseDetector):
         self.iterations = iterations
         self.learning_rate = learning_rate
         self.depth = depth
+        self.class_weight = class_weight
         self.contamination = contamination
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -154,13 +161,15 @@ class CatBoost(BaseDetector):
             depth=self.depth,
             random_seed=seed,
             thread_count=self._threads(),
-            verbose=bool(self.verbose),  # it refuses numpy's booleans
+            verbose=False,
             allow_writing_files=False,  # otherwise each fit leaves a folder catboost_info behind
         )
-        try:
-            model.fit(X, y, sample_weight=sample_weight)
-        except CatBoostError as error:
-            raise ValueError(f"CatBoost cannot train: {error}") from error
+        with progress("CatBoost", self.iterations, self.verbose) as advance:
+            try:
+                watcher = [_Watcher(advance)] if self.verbose else None
+                model.fit(X, y, sample_weight=sample_weight, callbacks=watcher)
+            except CatBoostError as error:
+                raise ValueError(f"CatBoost cannot train: {error}") from error
         self.model_ = model
         self.feature_importances_ = model.get_feature_importance()
 
@@ -172,3 +181,15 @@ class CatBoost(BaseDetector):
 
     def _threads(self) -> int:
         return -1 if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+
+
+class _Watcher:
+    """CatBoost calls this after each tree."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def after_iteration(self, info: Any) -> bool:
+        loss = info.metrics["learn"]["Logloss"][-1]
+        self.advance(f"loss {loss:.4f}")
+        return True

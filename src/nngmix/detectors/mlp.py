@@ -1,5 +1,8 @@
 """MLP: scikit-learn's multi-layer perceptron as a detector."""
 
+import contextlib
+import io
+import re
 import warnings
 from typing import Any, ClassVar, Literal
 
@@ -8,9 +11,9 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
-from sklearn.utils.validation import has_fit_parameter
 
 from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.progress import Advance, progress
 
 # What is handed on to MLPClassifier as it is: scikit-learn's names, meanings and bounds.
 _HANDED_ON = (
@@ -50,6 +53,10 @@ class MLP(BaseDetector):
         Whether to hold out a stratified tenth of the training rows and stop when the accuracy on
         it no longer rises. Needs two labelled anomalies or more. With few of them accuracy says
         little.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of the unlabelled rows and of the anomalies in training, such as ``{0: 1, 1: 10}``,
+        a missing one being 1. "balanced" gives both classes the same total. None weighs all rows
+        alike, as the paper does.
     contamination : float, default=0.1
         Expected share of anomalies among the unlabelled rows, in (0, 0.5]. Sets ``threshold_``
         alone: the (1 - contamination) quantile of ``decision_scores_`` over the rows with
@@ -59,7 +66,7 @@ class MLP(BaseDetector):
         Seeds the initial weights, the order of rows and the split of `early_stopping`. An int
         gives the results of ``MLPClassifier(random_state=...)``.
     verbose : bool, default=False
-        Whether to print the loss of each pass.
+        Whether to show a progress bar with the loss of the last pass.
 
     Attributes
     ----------
@@ -85,8 +92,7 @@ class MLP(BaseDetector):
     Raises
     ------
     ValueError
-        From `fit`, with `sample_weight` under scikit-learn before 1.7, whose MLPClassifier takes
-        none; and as :class:`~nngmix.detectors.base.BaseDetector` says.
+        As :class:`~nngmix.detectors.base.BaseDetector` says.
 
     See Also
     --------
@@ -117,7 +123,7 @@ class MLP(BaseDetector):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
         **{name: MLPClassifier._parameter_constraints[name] for name in _HANDED_ON},
-        "verbose": ["boolean"],
+        "verbose": ["boolean"],  # MLPClassifier's own constraint takes numbers as well
     }
 
     def __init__(
@@ -129,6 +135,7 @@ class MLP(BaseDetector):
         learning_rate_init: float = 1e-3,
         max_iter: int = 200,
         early_stopping: bool = False,
+        class_weight: dict[int, float] | Literal["balanced"] | None = None,
         contamination: float = 0.1,
         random_state: int | RandomState | None = None,
         verbose: bool = False,
@@ -139,6 +146,7 @@ class MLP(BaseDetector):
         self.learning_rate_init = learning_rate_init
         self.max_iter = max_iter
         self.early_stopping = early_stopping
+        self.class_weight = class_weight
         self.contamination = contamination
         self.random_state = random_state
         self.verbose = verbose
@@ -147,21 +155,19 @@ class MLP(BaseDetector):
         self, X: NDArray[Any], y: NDArray[np.intp], sample_weight: NDArray[Any] | None
     ) -> None:
         model = MLPClassifier(**{name: getattr(self, name) for name in _HANDED_ON})
-        weights = {}
-        if sample_weight is not None:
-            if not has_fit_parameter(model, "sample_weight"):
-                raise ValueError(
-                    "MLP takes sample_weight with scikit-learn 1.7 or newer only: update "
-                    "scikit-learn or leave sample_weight out."
-                )
-            weights["sample_weight"] = sample_weight
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            progress("MLP", self.max_iter, self.verbose) as advance,
+            contextlib.redirect_stdout(_Losses(advance))
+            if self.verbose
+            else contextlib.nullcontext(),
+        ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             # MLPClassifier answers Ctrl-C with this warning and a half-trained network: undo that.
             interrupted = "Training interrupted by user"
             warnings.filterwarnings("error", interrupted, UserWarning)
             try:
-                model.fit(X, y, **weights)
+                model.fit(X, y, sample_weight=sample_weight)
             except UserWarning as warning:
                 if str(warning).startswith(interrupted):
                     raise KeyboardInterrupt(interrupted) from None
@@ -175,3 +181,15 @@ class MLP(BaseDetector):
 
     def _probability(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.model_.predict_proba(X)
+
+
+class _Losses(io.TextIOBase):
+    """Standard output while MLPClassifier trains: the losses that it prints move the bar."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def write(self, text: str) -> int:
+        for loss in re.findall(r"loss = (\S+)", text):
+            self.advance(f"loss {float(loss):.4f}")
+        return len(text)
