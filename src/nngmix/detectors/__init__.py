@@ -7,9 +7,16 @@ more anomalous. The libraries that detectors wrap load when a detector is fitted
 
 from nngmix.detectors.base import BaseDetector
 from nngmix.detectors.catboost import CatBoost
+from nngmix.detectors.deepsad import DeepSAD
+from nngmix.detectors.ft_transformer import FTTransformer
 from nngmix.detectors.mlp import MLP
 
-__all__ = ["DETECTORS", "MLP", "CatBoost"]
+__all__ = ["DETECTORS", "MLP", "CatBoost", "DeepSAD", "FTTransformer"]
 
 #: Every detector by the name that experiments and the command line use.
-DETECTORS: dict[str, type[BaseDetector]] = {"MLP": MLP, "CatBoost": CatBoost}
+DETECTORS: dict[str, type[BaseDetector]] = {
+    "DeepSAD": DeepSAD,
+    "MLP": MLP,
+    "FTTransformer": FTTransformer,
+    "CatBoost": CatBoost,
+}

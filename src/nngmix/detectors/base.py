@@ -30,7 +30,10 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     - ``_scores(X)``: one score a row, higher = more anomalous;
     - ``_probability(X)``: two columns, unlabelled and anomaly. Optional: without it there is no
       ``predict_proba``;
-    - ``_require()``: raise an ImportError that names the missing extra. Optional.
+    - ``_require()``: raise an ImportError that names the missing extra. Optional;
+    - ``_formats``: which fitted attributes :func:`nngmix.save` keeps in a format of their own,
+      by name: "cbm" (CatBoost), "ubj" (XGBoost) or "safetensors" (a network, for which the
+      detector also has ``_build_network()``: a module of the fitted one's shape). Optional.
 
     These get a checked table: 2-D, float64 or float32, finite but for NaN where the tag
     ``input_tags.allow_nan`` is set; `y` of integers 0 and 1; `sample_weight` None or one
@@ -70,6 +73,8 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
+
+    _formats: ClassVar[dict[str, str]] = {}
 
     class_weight: dict[int, float] | Literal["balanced"] | None
     contamination: float

@@ -99,6 +99,8 @@ class CatBoost(BaseDetector):
     array([0, 1])
     """
 
+    _formats: ClassVar[dict[str, str]] = {"model_": "cbm"}
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
         "iterations": [Interval(Integral, 1, None, closed="left")],
