@@ -1,6 +1,6 @@
 """Detectors beside the paper's numbers, on the ADBench files at hand.
 
-    python benchmarks/fidelity.py ADBENCH_FOLDER PAPER_TABLES_CSV RESULTS_CSV
+    python benchmarks/fidelity.py ADBENCH_FOLDER PAPER_TABLES_CSV RESULTS_CSV [PICTURE]
 
 DeepSAD(pretrain=False) at 10 % labels and seed 0, with no sampler and with NNG-Mix 10x, beside
 Table VII dataset by dataset; DeepSAD with pre-training beside it; MLP and CatBoost at 1 % over five
@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from nngmix import NNGMix
 from nngmix.datasets import load_adbench, make_split
 from nngmix.detectors import MLP, CatBoost, DeepSAD
+from nngmix.plotting.style import BLUE, GREY, VERMILION, new_figure
 
 MAKERS = {
     "DeepSAD": lambda seed: DeepSAD(pretrain=False, device="cpu", n_jobs=1, random_state=seed),
@@ -95,6 +96,27 @@ def published(tables):
         }
 
 
+def draw(datasets, done, paper, path):
+    """Draw every dataset's two numbers, the paper's across and ours up."""
+    figure = new_figure(8, 4.7)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for panel, multiplier, title in zip(
+        panels, (0, 10), ("no pseudo-anomalies", "NNG-Mix 10x"), strict=True
+    ):
+        theirs = [paper[dataset.split("_", 1)[1], multiplier] for dataset in datasets]
+        for detector, colour, label, marker in (
+            ("DeepSAD pre-trained", VERMILION, "pretrain=True", "x"),
+            ("DeepSAD", BLUE, "pretrain=False", "o"),
+        ):
+            ours = [done[dataset, detector, multiplier, 0.1, 0] for dataset in datasets]
+            panel.scatter(theirs, ours, s=22, color=colour, marker=marker, label=label)
+        panel.axline((0.5, 0.5), slope=1, color=GREY, linewidth=1, zorder=0)
+        panel.set(title=title, xlabel="AUCROC, paper's Table VII", aspect="equal")
+    panels[0].set_ylabel("AUCROC here")
+    panels[0].legend(loc="upper left", frameon=False)
+    figure.savefig(path)
+
+
 def report(datasets, done, paper):
     """Print a table and the figures below it."""
     print("| dataset | paper | ours | pre-trained | paper 10x | ours 10x | pre-trained 10x |")
@@ -129,6 +151,8 @@ def report(datasets, done, paper):
 
 
 if __name__ == "__main__":
-    folder, tables, results = map(Path, sys.argv[1:])
+    folder, tables, results, *picture = map(Path, sys.argv[1:])
     datasets, done = run_all(folder, results)
     report(datasets, done, published(tables))
+    if picture:
+        draw(datasets, done, published(tables), picture[0])
