@@ -44,3 +44,11 @@ def test_every_sampler(tmp_path):
 def test_vertebral(tmp_path, adbench_home):
     run("vertebral_tsne.py", adbench_home, tmp_path / "p.png")
     assert is_picture(tmp_path / "p.png")
+
+
+def test_pipelines():
+    pytest.importorskip("torch", reason="torch is not installed")
+    told = run("pipelines.py")
+    assert "cross-validated average_precision: 0." in told
+    assert "best of the grid: {" in told
+    assert "DeepSAD, fresh ones each epoch: 0.9" in told

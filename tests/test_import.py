@@ -44,6 +44,7 @@ def test_import_is_light() -> None:
         "import nngmix.experiments",
         "import nngmix.plotting",
         "import nngmix.cli.app",
+        "from nngmix import load, save",
     ],
 )
 def test_parts_load_what_they_wrap_late(statement: str) -> None:

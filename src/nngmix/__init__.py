@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from nngmix.encoding import TableEncoder
+    from nngmix.persistence import load, save
     from nngmix.sampling import (
         NPOS,
         Chain,
@@ -31,10 +33,15 @@ __all__ = [
     "Mixup",
     "NNGMix",
     "RoSAS",
+    "TableEncoder",
     "__version__",
+    "load",
+    "save",
 ]
 
 _HOME = {name: "nngmix.sampling" for name in __all__ if name != "__version__"}
+_HOME["TableEncoder"] = "nngmix.encoding"
+_HOME["load"] = _HOME["save"] = "nngmix.persistence"
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from nngmix.cli.errors import UsageError
+from nngmix.replacing import replacing as replacing  # the commands take it from here
 
 TABLES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
@@ -42,8 +43,13 @@ def check_ending(path: Path, kinds: dict[str, str], what: str) -> str:
 
 
 def check_output(path: Path, kinds: dict[str, str], what: str, force: bool) -> None:
-    """Make sure, before any work, that a file can be written."""
+    """Make sure, before any work, that a file of some kind can be written."""
     check_ending(path, kinds, what)
+    check_output_place(path, what, force)
+
+
+def check_output_place(path: Path, what: str, force: bool) -> None:
+    """Make sure, before any work, that a file can be written."""
     if path.is_dir():
         raise UsageError(f"{what} {str(path)!r} is a folder; give a file name.")
     if path.exists() and not force:
@@ -72,45 +78,6 @@ def check_delimiter(text: str) -> str:
             rf"--delimiter must be a single character, such as ; or \t (a tab); got {text!r}."
         )
     return text
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file beside its place, and move it there when it is complete.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write. Whatever goes wrong, an interruption too, it is removed again and ``path``
-        is left as it was.
-
-    Raises
-    ------
-    OSError
-        Any that comes up while writing, with the name of ``path``.
-    """
-    # A link stays a link: the file that it points to is replaced.
-    place = path.resolve()
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".nngmix-", suffix=path.suffix)
-    beside = Path(name)
-    try:
-        os.close(handle)
-        yield beside
-        # mkstemp's files are private; the finished one gets the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        beside.chmod(place.stat().st_mode & 0o777 if place.exists() else 0o666 & ~mask)
-        beside.replace(place)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        if error.filename not in (None, name):
-            raise
-        # A full disk doesn't tell which file was being written.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno, reason, str(path)) from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 class TableFile:
@@ -216,15 +183,19 @@ class TableFile:
             hint = f"It has {shown}{', ...' if len(self.names) > 10 else ''}."
         raise UsageError(f"{option}: {str(self.path)!r} has no column {name!r}. {hint}")
 
-    def read(self, names: list[str] | None = None) -> pa.Table:
-        """Read some columns, or all, into memory."""
+    def read(
+        self, names: list[str] | None = None, types: Mapping[str, pa.DataType] | None = None
+    ) -> pa.Table:
+        """Read some columns, or all, into memory; `types` settles how a CSV file's are read."""
         with self._reading():
             if self.kind == "parquet":
                 with pq.ParquetFile(self.path) as file:
                     # Asked for "a", it brings a column "a.b" as well.
                     table = file.read(columns=names)
                 return table if names is None else table.select(names)
-            wanted = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
+            wanted = pa_csv.ConvertOptions(
+                include_columns=names, column_types=types, strings_can_be_null=True
+            )
             table = pa_csv.read_csv(self.path, self._blocks, self._parsing, wanted)
         for field in table.schema:
             if pa.types.is_binary(field.type):
@@ -234,6 +205,78 @@ class TableFile:
                 )
         return table
 
+    def batches(
+        self,
+        types: Mapping[str, pa.DataType],
+        as_text: Iterable[str],
+        rows: int,
+        done: Callable[[float], None] = lambda share: None,
+    ) -> Iterator[pa.Table]:
+        """Read some columns in pieces, so that the file may be larger than memory.
+
+        Parameters
+        ----------
+        types : mapping of str to pyarrow.DataType
+            Columns to read, and their types in a CSV file, where no piece can know what the next
+            one holds. A Parquet file's columns come with the types that they have.
+        as_text : iterable of str
+            More columns to read, from a CSV file as the text that stands there.
+        rows : int
+            Rows in a piece; the last one may have fewer.
+        done : callable, default=does nothing
+            Told, with each piece, which share of the file is read.
+
+        Yields
+        ------
+        pyarrow.Table
+            None where there are no rows.
+
+        Raises
+        ------
+        UsageError
+            If the file is damaged, or a CSV file's cell is not of its column's type.
+        """
+        names = list(dict.fromkeys([*types, *as_text]))
+        if self.kind == "parquet":
+            with self._reading(), pq.ParquetFile(self.path, pre_buffer=False) as file:
+                n_read = 0
+                for table in _regroup(file.iter_batches(batch_size=rows, columns=names), rows):
+                    n_read += len(table)
+                    done(n_read / file.metadata.num_rows)
+                    yield table.select(names)
+            return
+        wanted = pa_csv.ConvertOptions(
+            include_columns=names, column_types={**dict.fromkeys(as_text, pa.string()), **types}
+        )
+        # Without threads, the reader knows in which row a bad cell stands.
+        reading = pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False)
+        size = self.path.stat().st_size
+        with self._reading(), self.path.open("rb") as text:
+            try:
+                with pa_csv.open_csv(text, reading, self._parsing, wanted) as reader:
+                    for table in _regroup(reader, rows):
+                        done(text.tell() / size)
+                        yield _with_gaps(table, [n for n in types if types[n] == pa.string()])
+            except pa.ArrowInvalid as error:
+                raise self._bad_cell(error) from None
+
+    def _bad_cell(self, error: Exception) -> Exception:
+        """Say in this file's words which cell is not of its column's type."""
+        found = re.search(
+            r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+): invalid value (.*)",
+            str(error),
+            re.DOTALL,
+        )
+        if found is None:
+            return error
+        column, row, kind, cell = found.groups()
+        wanted = {"double": "a number", "bool": "true or false"}.get(kind, kind)
+        # The reader counts the header, and from 1.
+        return UsageError(
+            f"{str(self.path)!r}: column {self.names[int(column)]!r} holds {cell} in row "
+            f"{int(row) - 2} (counted from 0); it must be {wanted} there, or empty."
+        )
+
     def row_groups(self) -> Iterator[pa.Table]:
         """Read all columns of a Parquet file, piece by piece."""
         with self._reading(), pq.ParquetFile(self.path) as file:
@@ -241,11 +284,37 @@ class TableFile:
                 yield file.read_row_group(group)
 
 
-def check_crossing(source: TableFile, output: Path) -> None:
+def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Cut and join pieces so that all but the last have so many rows, whatever the file's own."""
+    kept: list[pa.RecordBatch] = []
+    n = 0
+    for batch in batches:
+        rest = batch
+        while n + rest.num_rows >= rows:
+            yield pa.Table.from_batches([*kept, rest.slice(0, rows - n)])
+            rest, kept, n = rest.slice(rows - n), [], 0
+        if rest.num_rows:
+            kept.append(rest)
+            n += rest.num_rows
+    if kept:
+        yield pa.Table.from_batches(kept)
+
+
+def _with_gaps(table: pa.Table, names: list[str]) -> pa.Table:
+    """Make text that stands for a missing cell one, as when a whole file is read."""
+    gaps = pa.array(pa_csv.ConvertOptions().null_values)
+    for name in names:
+        column = table[name]
+        there = pc.if_else(pc.is_in(column, gaps), pa.scalar(None, pa.string()), column)
+        table = table.set_column(table.schema.get_field_index(name), name, there)
+    return table
+
+
+def check_crossing(source: TableFile, output: Path, names: list[str] | None = None) -> None:
     """Make sure, before any work, that a CSV file can hold the columns of a Parquet file."""
     if source.kind == "csv" or check_ending(output, TABLES, "output") == "parquet":
         return
-    for field in source.schema:
+    for field in source.schema if names is None else map(source.schema.field, names):
         try:
             _as_text(pa.nulls(0, field.type), source.delimiter)
         except pa.ArrowNotImplementedError:
@@ -280,14 +349,46 @@ def write_table(source: TableFile, new: pa.Table, path: Path, *, only_new: bool)
                 # The original text, byte for byte: dates, leading zeros, number formats survive.
                 _copy(source.path, out, end)
             else:
-                header = io.StringIO()
-                csv.writer(header, delimiter=source.delimiter, lineterminator=end).writerow(
-                    new.column_names
-                )
-                out.write(header.getvalue().encode())
+                out.write(_header(new.column_names, source.delimiter, end))
                 for piece in [] if only_new else source.row_groups():
                     _append_csv(out, piece, source.delimiter, end)
             _append_csv(out, new, source.delimiter, end)
+
+
+@contextlib.contextmanager
+def writing(
+    path: Path, schema: pa.Schema, delimiter: str = ","
+) -> Iterator[Callable[[pa.Table], None]]:
+    """Write a table piece by piece; nothing is there until all is.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; its ending tells the kind.
+    schema : pyarrow.Schema
+        Columns and types.
+    delimiter : str, default=","
+        Between the cells of a CSV file.
+
+    Yields
+    ------
+    callable
+        Writes one more piece.
+    """
+    with replacing(path) as beside:
+        if check_ending(path, TABLES, "output") == "parquet":
+            with pq.ParquetWriter(beside, schema) as writer:
+                yield writer.write_table
+            return
+        with beside.open("wb") as out:
+            out.write(_header(schema.names, delimiter, "\n"))
+            yield lambda table: _append_csv(out, table, delimiter, "\n")
+
+
+def _header(names: list[str], delimiter: str, end: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator=end).writerow(names)
+    return text.getvalue().encode()
 
 
 def _write_parquet(source: TableFile, new: pa.Table, beside: Path, only_new: bool) -> None:
