@@ -10,7 +10,8 @@ DeepSAD's peer is the public programs' manner written plainly: a DataLoader that
 at a time, 100 epochs of an auto-encoder whose weights are then not used, 50 epochs of training; and
 DeepOD's DeepSAD with the same network, epochs and step size, if it is installed. FTTransformer's
 peer is the plain loop over rtdl's module, which scores all training rows after every epoch as
-ADBench does; its time per epoch is measured over a few epochs. XGBOD's peer is PyOD's.
+ADBench does; its time per epoch is measured over a few epochs. XGBOD's peer is PyOD's; benchmarks/xgbod.py,
+which this calls, has more options.
 """
 
 import argparse
@@ -257,3 +258,10 @@ if __name__ == "__main__":
         deepsad(args.adbench, args.repeats)
     if "fttransformer" in args.only:
         fttransformer(args.adbench, args.repeats, args.timed_epochs, args.seeds, args.epochs)
+    if "xgbod" in args.only:
+        from xgbod import beside_pyod
+
+        print("\nXGBOD\n")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            beside_pyod(5000, 36, args.repeats, THREADS)

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cro
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_checks, get_tags
 
-from nngmix.detectors import DETECTORS, MLP, CatBoost, DeepSAD, FTTransformer
+from nngmix.detectors import DETECTORS, MLP, XGBOD, CatBoost, DeepSAD, FTTransformer
 from nngmix.detectors.base import BaseDetector
 
 NAMES = ["height", "width", "depth"]
@@ -32,6 +32,7 @@ def quick(cls):
         CatBoost: {"iterations": 20, "n_jobs": 1},
         DeepSAD: {"epochs": 10, "pretrain_epochs": 3, "learning_rate": 0.01, "batch_size": 32},
         FTTransformer: {"n_blocks": 1, "epochs": 4, "learning_rate": 0.005},
+        XGBOD: {"n_estimators": 20, "learning_rate": 0.3, "n_jobs": 1},
     }
     return cls(**settings[cls], random_state=0)
 
@@ -42,6 +43,7 @@ LENGTH = {
     "CatBoost": "iterations",
     "DeepSAD": "epochs",
     "FTTransformer": "epochs",
+    "XGBOD": "n_estimators",
 }
 
 
@@ -518,7 +520,7 @@ def inapplicable(detector):
         "and a doubled weight change alike; mini-batches (the networks), row sampling (CatBoost) "
         "and outlier scores without weights (XGBOD) go by row",
     }
-    if not isinstance(detector, MLP):
+    if not isinstance(detector, (MLP, XGBOD)):
         checks["check_class_weight_classifiers"] = (
             "weighs one class ten million times more and takes predict for the likelier class; "
             "here contamination sets the threshold, on the rows trained on"

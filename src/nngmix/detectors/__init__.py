@@ -10,12 +10,14 @@ from nngmix.detectors.catboost import CatBoost
 from nngmix.detectors.deepsad import DeepSAD
 from nngmix.detectors.ft_transformer import FTTransformer
 from nngmix.detectors.mlp import MLP
+from nngmix.detectors.xgbod import XGBOD
 
-__all__ = ["DETECTORS", "MLP", "CatBoost", "DeepSAD", "FTTransformer"]
+__all__ = ["DETECTORS", "MLP", "XGBOD", "CatBoost", "DeepSAD", "FTTransformer"]
 
 #: Every detector by the name that experiments and the command line use.
 DETECTORS: dict[str, type[BaseDetector]] = {
     "DeepSAD": DeepSAD,
+    "XGBOD": XGBOD,
     "MLP": MLP,
     "FTTransformer": FTTransformer,
     "CatBoost": CatBoost,

@@ -25,8 +25,8 @@ class DeepSAD(NetworkDetector):
 
     A network without biases maps a row to a short code. It is trained so that unlabelled rows
     come to lie near a fixed centre and labelled anomalies far from it; a row's score is its
-    squared distance to the centre. "DeepSAD" of the paper's Section IV-A and tables (Table I
-    names it DeepSAD [26]). Needs ``pip install 'nngmix[deep]'``.
+    squared distance to the centre. "DeepSAD" of the paper's Section IV-A ([21] there) and
+    tables. Needs ``pip install 'nngmix[deep]'``.
 
     Parameters
     ----------
