@@ -8,7 +8,8 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_readme_python_runs():
+def test_readme_python_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # it writes a model
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 2
     names: dict[str, object] = {}

@@ -7,7 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from nngmix.cli.augment import augment
+from nngmix.cli.compare import compare
 from nngmix.cli.demo import demo
+from nngmix.cli.score import score
+from nngmix.cli.train import train
 
 app = typer.Typer(
     name="nngmix",
@@ -38,6 +41,9 @@ def _root(
 
 app.command()(demo)
 app.command()(augment)
+app.command()(train)
+app.command()(score)
+app.command()(compare)
 
 
 def _stop(number: int, frame: Any) -> None:

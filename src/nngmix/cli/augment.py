@@ -1,12 +1,12 @@
 """``nngmix augment``: a file with labelled anomalies in, pseudo-anomalies added to it out."""
 
 import contextlib
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nngmix.cli import options
 from nngmix.cli.errors import UsageError, one_line_errors
 
 if TYPE_CHECKING:
@@ -95,33 +95,24 @@ def augment(
     files.check_output(output, files.TABLES, "--output", force)
     if plot is not None:
         files.check_output(plot, files.PICTURES, "--plot", force)
-        _need_matplotlib()
+        options.need_matplotlib()
     source = files.TableFile(input, delimiter)
     files.check_crossing(source, output)
-    source.column(label, "--label")
-    left_out = [source.column(name, "--exclude") for name in dict.fromkeys(exclude or [])]
-    if label in left_out:
-        raise UsageError(f"--exclude: {label!r} is the label column.")
-    index = [name for name in source.index if name not in {label, *left_out}]
-    others = {label, *index, *left_out}
-    features = [name for name in source.names if name not in others]
-    if not features:
-        raise UsageError(
-            f"{str(input)!r} has no column left to work on beside the label {label!r}."
-        )
+    roles = options.find_roles(source, label, exclude)
+    features, left_out, index = roles.features, roles.left_out, roles.index
     given = {
         "multiplier": multiplier,
         "n_neighbors": n_neighbors,
         "sigma": sigma,
-        "alpha": _number_or_word(alpha),
+        "alpha": options.number_or_word(alpha),
         "random_state": random_state,
-        "categorical_features": _categories(categorical, features, source),
+        "categorical_features": options.find_categories(categorical, features, source),
     }
-    method = _build_sampler(sampler, given, set or [])
+    method = options.build_sampler(sampler, given, set or [])
     table = source.read([*features, *index, label])
-    y = _read_labels(table[label], label, input)
+    y = options.read_labels(table[label], label, input)
     X = table.select(features)
-    _check_columns(X, method.categorical_features, input)
+    options.check_columns(X, method.categorical_features, input)
     generated = _generate(method, X, y, input)
     new = _complete(generated, source, table, y, label, index)
     with contextlib.ExitStack() as both:
@@ -131,145 +122,6 @@ def augment(
             _draw(X, y, generated, method).savefig(beside)
         files.write_table(source, new, output, only_new=only_new)
     _summary(source, features, left_out, index, y, new, method, output, only_new, plot)
-
-
-def _number_or_word(text: str | None) -> float | str | None:
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _categories(named: list[str] | None, features: list[str], source: "TableFile") -> Any:
-    if not named:
-        return "dtype"
-    if named == ["infer"] and "infer" not in features:
-        return "infer"
-    for name in named:
-        source.column(name, "--categorical")
-        if name not in features:
-            raise UsageError(
-                f"--categorical: {name!r} is no feature: it is left out, or the label."
-            )
-    return named
-
-
-def _build_sampler(name: str, given: dict[str, Any], settings: list[str]) -> Any:
-    """Build a sampler, or a chain of several, from the command's options and its ``--set``."""
-    from nngmix.sampling import Chain
-
-    kinds = [_kind(part) for part in name.split("+")]
-    whole = Chain if len(kinds) > 1 else kinds[0]
-    known = _settings_of(whole)
-    # The seed is a setting of the command, which a sampler without chance can ignore.
-    if "random_state" not in known:
-        given.pop("random_state")
-    given = {key: value for key, value in given.items() if value is not None}
-    for key in given:
-        if key not in known:
-            raise UsageError(f"--{key.replace('_', '-')}: {whole.__name__} has no such setting.")
-    own: dict[str, dict[str, Any]] = {kind.__name__: {} for kind in kinds}
-    for text in settings:
-        where, key, value = _setting(text)
-        if where and where not in own:
-            raise UsageError(f"--set {text}: {where!r} is not in --sampler {name}.")
-        one = where if where and len(kinds) > 1 else ""
-        kind = next(kind for kind in kinds if kind.__name__ == one) if one else whole
-        if key not in _settings_of(kind):
-            raise UsageError(
-                f"--set {text}: {kind.__name__} has no setting {key!r}; it has "
-                f"{', '.join(_settings_of(kind))}."
-            )
-        (own[one] if one else given)[key] = value
-    if whole is Chain:
-        sampler = Chain([kind(**own[kind.__name__]) for kind in kinds], **given)
-    else:
-        sampler = whole(**given)
-    sampler._validate_params()
-    return sampler
-
-
-def _kind(name: str) -> Any:
-    from nngmix.sampling import SAMPLERS
-
-    by_name = {key.lower(): value for key, value in SAMPLERS.items()}
-    kind = by_name.get(name.strip().lower().replace("-", ""))
-    if kind is None:
-        raise UsageError(f"--sampler: there is no {name!r}; there are {', '.join(SAMPLERS)}.")
-    return kind
-
-
-def _settings_of(kind: Any) -> list[str]:
-    return [name for name in inspect.signature(kind).parameters if name != "samplers"]
-
-
-def _setting(text: str) -> tuple[str, str, Any]:
-    """Read NAME=VALUE or SAMPLER.NAME=VALUE; a value is a number, none, true, false or a word."""
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise UsageError(f"--set takes NAME=VALUE, such as sigma=0.1; got {text!r}.")
-    where, _, key = name.strip().rpartition(".")
-    words = {"none": None, "true": True, "false": False}
-    if value.lower() in words:
-        return where, key, words[value.lower()]
-    try:
-        return where, key, int(value)
-    except ValueError:
-        return where, key, _number_or_word(value)
-
-
-def _check_columns(X: "pa.Table", categorical: Any, path: Path) -> None:
-    import pyarrow.types as t
-
-    def fits(field: "pa.Field") -> bool:
-        kind = field.type
-        number = t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind)
-        if not isinstance(categorical, str):
-            return number or field.name in categorical
-        text = t.is_string(kind) or t.is_large_string(kind)
-        return number or t.is_dictionary(kind) or (text and categorical == "infer")
-
-    odd = [f"{field.name!r} ({_what_else(X[field.name])})" for field in X.schema if not fits(field)]
-    if odd:
-        raise UsageError(
-            f"{str(path)!r}: not numeric: {', '.join(odd[:5])}"
-            f"{f' and {len(odd) - 5} more' if len(odd) > 5 else ''}. "
-            "Name categories with --categorical COLUMN, encode as numbers first, or leave out "
-            "with --exclude COLUMN."
-        )
-
-
-def _what_else(column: Any) -> str:
-    """Tell what a column holds instead of numbers, by its first odd cell where it is text."""
-    import pyarrow.types as t
-
-    if column.null_count == len(column):
-        return "empty"
-    if not (t.is_string(column.type) or t.is_large_string(column.type)):
-        return str(column.type)
-    cells = [cell for cell in column.to_pylist() if cell is not None]
-    odd = next((cell for cell in cells if isinstance(_number_or_word(cell), str)), cells[0])
-    return f"text, such as {odd if len(odd) < 30 else odd[:27] + '...'!r}"
-
-
-def _read_labels(column: Any, label: str, path: Path) -> Any:
-    from nngmix.sampling.labels import check_labels
-
-    if len(column) == 0:
-        raise UsageError(f"{str(path)!r} has no rows.")
-    what = f"label column {label!r} of {str(path)!r}"
-    if column.null_count:
-        raise UsageError(
-            f"{what}: {column.null_count} of {len(column)} rows are empty; each must be 0 "
-            "(unlabelled) or 1 (labelled anomaly)."
-        )
-    try:
-        return check_labels(column.to_numpy(), len(column))
-    except ValueError as error:
-        # The library calls it y: "y must hold only 0 ..."
-        raise UsageError(f"{what} {str(error).removeprefix('y ')}") from None
 
 
 def _generate(sampler: Any, X: "pa.Table", y: Any, path: Path) -> "pa.Table":
@@ -347,18 +199,11 @@ def _count_on(index: Any, n: int) -> Any:
     return pa.nulls(n, index.type)
 
 
-def _need_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ImportError("--plot needs matplotlib: pip install 'nngmix[plot]'") from None
-
-
 def _draw(X: "pa.Table", y: Any, generated: "pa.Table", sampler: Any) -> Any:
     from nngmix.plotting import plot_pseudo_anomalies
 
     old, new = _coordinates(X, generated, sampler.categorical_features)
-    return plot_pseudo_anomalies(old[y == 0], old[y == 1], new, name=_name(sampler))
+    return plot_pseudo_anomalies(old[y == 0], old[y == 1], new, name=options.name_of(sampler))
 
 
 def _coordinates(X: "pa.Table", generated: "pa.Table", categorical: Any) -> tuple[Any, Any]:
@@ -380,11 +225,6 @@ def _coordinates(X: "pa.Table", generated: "pa.Table", categorical: Any) -> tupl
             columns.append(np.where(np.isnan(column), np.median(present), column))
     whole = np.column_stack(columns).astype(np.float64)
     return whole[: len(old.values)], whole[len(old.values) :]
-
-
-def _name(sampler: Any) -> str:
-    parts = getattr(sampler, "samplers", [sampler])
-    return "+".join(type(part).__name__ for part in parts)
 
 
 def _summary(
@@ -414,10 +254,9 @@ def _summary(
         counted = not any(new[name].null_count for name in index)
         name = ", ".join(index) if any(index) else "the first column, which has no name"
         lines.append(("index", f"{name} ({'counts on' if counted else 'empty'} in new rows)"))
-    lines.append(("new", f"{n_new:,} pseudo-anomalies by {_name(sampler)}"))
+    lines.append(("new", f"{n_new:,} pseudo-anomalies by {options.name_of(sampler)}"))
     rows = f"{n_new:,} rows, only the new ones" if only_new else f"{n_old + n_new:,} rows"
     lines.append(("out", f"{output}: {rows}"))
     if plot is not None:
         lines.append(("picture", str(plot)))
-    for what, text in lines:
-        typer.echo(f"{what:<9} {text}")
+    options.print_lines(lines)

@@ -1,0 +1,261 @@
+"""``nngmix train``: a file with labelled anomalies in, a detector on disk out."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nngmix.cli import options
+from nngmix.cli.errors import UsageError, one_line_errors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The first that is installed. Trees need no tuning and take gaps as they are.
+_PREFERRED = ("CatBoost", "MLP")
+_MULTIPLIER = 10
+
+
+@one_line_errors
+def train(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="CSV or Parquet file, by its ending.")
+    ],
+    label: Annotated[
+        str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="MODEL", help="File to write the trained model to.")
+    ],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="What learns to tell anomalies: a name in nngmix.detectors.DETECTORS, such as "
+            "CatBoost, MLP or DeepSAD. Default: CatBoost where it is installed, else MLP."
+        ),
+    ] = None,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="What adds pseudo-anomalies first: none, NNGMix, Mixup, Cutout, CutMix, "
+            "GaussianNoise, NPOS, RoSAS, the control Duplicate, or several in turn: "
+            "Cutout+GaussianNoise."
+        ),
+    ] = "NNGMix",
+    multiplier: Annotated[
+        int | None, typer.Option(help="Pseudo-anomalies for each labelled anomaly. Default: 10.")
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any setting of the two, such as contamination=0.01 (the expected share of "
+            "anomalies among unlabelled rows, which sets the threshold); detector.alpha=0.01 or "
+            "sampler.alpha=0.5 where both have one. Several numbers are joined by commas. "
+            "May be repeated.",
+        ),
+    ] = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that holds categories, or 'infer' for all columns of text. May be "
+            "repeated. Parquet's dictionary columns are categories unless columns are named here."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Column to leave out (an identifier, a date). May be repeated."),
+    ] = None,
+    random_state: Annotated[int, typer.Option(help="Seed: the same seed, the same model.")] = 0,
+    delimiter: Annotated[
+        str, typer.Option(help=r"Between the cells of a CSV file; \t is a tab.")
+    ] = ",",
+    force: Annotated[bool, typer.Option("--force", help="Replace existing output.")] = False,
+) -> None:
+    """Train a detector on a table, with pseudo-anomalies, and keep it in a file.
+
+    All columns but the label must be numeric, or categories named by --categorical;
+    leave others out with --exclude. Empty cells are allowed.
+    A pandas index, or a CSV file's first column where it has no name, is left out
+    by itself.
+    """
+    from nngmix.cli import files
+
+    delimiter = files.check_delimiter(delimiter)
+    files.check_output_place(output, "--output", force)
+    kind, chosen = _find_detector(detector)
+    kind()._require()
+    source = files.TableFile(data, delimiter)
+    roles = options.find_roles(source, label, exclude)
+    categories = options.find_categories(categorical, roles.features, source)
+    for_sampler, for_detector = _share_out(set or [], sampler, kind)
+    learner = kind(**{"random_state": random_state, **for_detector})
+    learner._validate_params()
+    generator = None
+    if sampler.lower() != "none":
+        given = {"multiplier": _MULTIPLIER if multiplier is None else multiplier}
+        given |= {"random_state": random_state}
+        generator = options.build_sampler(sampler, given, for_sampler)
+    elif multiplier is not None:
+        raise UsageError("--multiplier: --sampler none adds no pseudo-anomalies.")
+    X, y, kinds = options.read_table(source, roles, categories)
+    from nngmix.encoding import table_pipeline
+    from nngmix.persistence import save
+
+    named = [name for name, what in kinds.items() if what == "category"]
+    model = table_pipeline(generator, learner, categorical_features=named)
+    start = time.perf_counter()
+    _fit(model, X, y, data)
+    seconds = time.perf_counter() - start
+    save(model, output, metadata=_metadata(roles, kinds, model, y))
+    _summary(source.path, roles, kinds, model, y, seconds, chosen, output)
+
+
+def _find_detector(name: str | None) -> tuple[Any, str]:
+    """Find the detector, and tell how it was chosen where it was not named."""
+    from nngmix.detectors import DETECTORS
+
+    if name is not None:
+        return options.find_kind(name, DETECTORS, "--detector"), ""
+    for preferred in _PREFERRED:
+        kind = DETECTORS[preferred]
+        try:
+            kind()._require()
+        except ImportError:
+            continue
+        return kind, " (the default where it is installed; --detector chooses)"
+    raise ImportError("no detector is installed.")  # MLP needs nothing more: never reached
+
+
+def _share_out(
+    settings: list[str], sampler: str, detector: Any
+) -> tuple[list[str], dict[str, Any]]:
+    """Give each ``--set`` to the sampler (as text) or the detector (by name and value)."""
+    from nngmix.sampling import SAMPLERS, Chain
+
+    parts = [] if sampler.lower() == "none" else sampler.split("+")
+    kinds = [options.find_kind(part, SAMPLERS, "--sampler") for part in parts]
+    whole = Chain if len(kinds) > 1 else kinds[0] if kinds else None
+    of_sampler = options.settings_of(whole) if whole else []
+    of_detector = options.settings_of(detector)
+    for_sampler: list[str] = []
+    for_detector: dict[str, Any] = {}
+    for text in settings:
+        where, key, value = options.read_setting(text)
+        head, _, rest = where.partition(".")
+        to_detector = where.lower() in ("detector", detector.__name__.lower())
+        if not where:
+            if key in of_sampler and key in of_detector:
+                raise UsageError(
+                    f"--set {text}: {sampler} and {detector.__name__} both have a setting "
+                    f"{key!r}; say sampler.{text} or detector.{text}."
+                )
+            if key not in of_sampler and key not in of_detector:
+                has = [f"{detector.__name__} has {', '.join(of_detector)}"]
+                has += [f"{sampler} has {', '.join(of_sampler)}"] if whole else []
+                raise UsageError(f"--set {text}: there is no setting {key!r}; {'; '.join(has)}.")
+            to_detector = key in of_detector
+        if to_detector:
+            if key not in of_detector:
+                raise UsageError(
+                    f"--set {text}: {detector.__name__} has no setting {key!r}; it has "
+                    f"{', '.join(of_detector)}."
+                )
+            for_detector[key] = _several(value)
+            continue
+        if not kinds:
+            raise UsageError(f"--set {text}: --sampler none has no settings.")
+        place = rest if head.lower() == "sampler" else where
+        for_sampler.append(f"{place}.{key}={text.partition('=')[2]}".lstrip("."))
+    return for_sampler, for_detector
+
+
+def _several(value: Any) -> Any:
+    """Read ``100,50`` as two numbers, for the layers of a network."""
+    if not isinstance(value, str) or "," not in value:
+        return value
+    return tuple(options.read_setting(f"x={part}")[2] for part in value.split(",") if part)
+
+
+def _fit(model: Any, X: "pa.Table", y: Any, path: Path) -> Any:
+    detector = model[-1]
+    quiet = detector.verbose
+    detector.set_params(verbose=quiet or sys.stderr.isatty())
+    try:
+        return model.fit(X, y)
+    except ValueError as error:
+        hint = " (--exclude leaves a column out.)" if "column" in str(error) else ""
+        raise UsageError(f"{str(path)!r}: {str(error).replace(' of X ', ' ')}{hint}") from None
+    finally:
+        detector.set_params(verbose=quiet)
+
+
+def _metadata(roles: options.Roles, kinds: dict[str, str], model: Any, y: Any) -> dict[str, Any]:
+    """Describe the model, for ``nngmix score`` and for people."""
+    from nngmix import __version__
+
+    sampler = model.named_steps.get("sampler")
+    detector = model.named_steps["detector"]
+    return {
+        "nngmix": __version__,
+        # Pairs, for their order counts.
+        "columns": [list(pair) for pair in kinds.items()],
+        "label": roles.label,
+        "excluded": roles.left_out,
+        "sampler": "none" if sampler is None else options.name_of(sampler),
+        "sampler_settings": {} if sampler is None else _settings(sampler),
+        "detector": type(detector).__name__,
+        "detector_settings": _settings(detector),
+        "n_rows": len(y),
+        "n_anomalies": int((y == 1).sum()),
+    }
+
+
+def _settings(estimator: Any) -> dict[str, Any]:
+    # What JSON has no word for is there for people only: text will do.
+    settings = estimator.get_params(deep=False)
+    return json.loads(json.dumps(settings, default=str))
+
+
+def _summary(
+    path: Path,
+    roles: options.Roles,
+    kinds: dict[str, str],
+    model: Any,
+    y: Any,
+    seconds: float,
+    chosen: str,
+    output: Path,
+) -> None:
+    sampler, detector = model.named_steps.get("sampler"), model.named_steps["detector"]
+    n, n_anomalies = len(y), int((y == 1).sum())
+    features = roles.features
+    shown = ", ".join(features[:8]) + (", ..." if len(features) > 8 else "")
+    n_categories = list(kinds.values()).count("category")
+    categories = f" ({n_categories} of them with categories)" if n_categories else ""
+    lines = [
+        ("in", f"{path}: {n:,} rows, {n_anomalies:,} of them labelled anomalies"),
+        ("features", f"{len(features)}{categories}: {shown}"),
+    ]
+    if roles.left_out or roles.index:
+        lines.append(("left out", ", ".join([*roles.left_out, *(i or "''" for i in roles.index)])))
+    if sampler is None:
+        lines.append(("sampler", "none"))
+    else:
+        n_new = sum(sampler.sampling_strategy_.values())
+        lines.append(("sampler", f"{options.name_of(sampler)}: {n_new:,} pseudo-anomalies"))
+    lines.append(("detector", f"{type(detector).__name__}{chosen}"))
+    lines.append(("trained", f"in {seconds:.1f} s"))
+    # The generated rows come after the file's own.
+    above = detector.labels_[:n] == 1
+    found, called = int(above[y == 1].sum()), int(above[y == 0].sum())
+    unlabelled = f"{called:,} of {n - n_anomalies:,} unlabelled rows"
+    labelled = f"{found:,} of {n_anomalies:,} labelled anomalies"
+    lines.append(
+        ("threshold", f"{detector.threshold_:.6g}: above it score {unlabelled} and {labelled}")
+    )
+    lines.append(("out", str(output)))
+    options.print_lines(lines)
