@@ -1,6 +1,7 @@
 """DeepSAD: a network that draws unlabelled rows to a centre and pushes labelled anomalies off."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -10,6 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
+from nngmix.detectors.layer_stack import SLOPE, LayerStack
 from nngmix.detectors.network import NetworkDetector, TrainingRows, draw_seed
 from nngmix.detectors.progress import Advance, progress
 
@@ -217,15 +219,9 @@ class DeepSAD(NetworkDetector):
         with progress("DeepSAD", total, self.verbose) as advance:
             if self.pretrain:
                 encoder = before.to(device)
-                auto = torch.nn.Sequential(encoder, decoder, torch.nn.Sigmoid()).to(device)
-
-                def unlike(
-                    x: "torch.Tensor", _: "torch.Tensor", weight: "torch.Tensor"
-                ) -> "torch.Tensor":
-                    return (weight[:, None] * (auto(x) - x) ** 2).mean()
-
+                layers = LayerStack(encoder, decoder.to(device))
                 self.pretrain_loss_curve_ = self._descend(
-                    auto, unlike, rows, self.pretrain_epochs, advance
+                    layers, _reconstruction, rows, self.pretrain_epochs, advance
                 )
             else:
                 for _ in range(self.pretrain_epochs):
@@ -233,14 +229,14 @@ class DeepSAD(NetworkDetector):
             rows.shuffle()
             encoder = encoder.to(device)
             center = self._center(encoder, rows, len(X))
+            layers = LayerStack(encoder)
 
             def badness(
-                x: "torch.Tensor", y: "torch.Tensor", weight: "torch.Tensor"
-            ) -> "torch.Tensor":
-                distance = ((encoder(x) - center) ** 2).sum(dim=1)
-                return (weight * torch.where(y == 0, distance, self.eta / (distance + _EPS))).mean()
+                code: "torch.Tensor", x: "torch.Tensor", y: "torch.Tensor", weight: "torch.Tensor"
+            ) -> tuple["torch.Tensor", "torch.Tensor"]:
+                return _badness(code - center, y, weight, self.eta)
 
-            self.loss_curve_ = self._descend(encoder, badness, rows, self.epochs, advance)
+            self.loss_curve_ = self._descend(layers, badness, rows, self.epochs, advance)
         self.network_ = encoder
         self.center_ = center.cpu().numpy()
 
@@ -259,8 +255,8 @@ class DeepSAD(NetworkDetector):
 
     def _descend(
         self,
-        network: "torch.nn.Module",
-        loss_of: Any,
+        layers: LayerStack,
+        loss_of: Callable[..., tuple["torch.Tensor", "torch.Tensor"]],
         rows: TrainingRows,
         epochs: int,
         advance: Advance,
@@ -268,24 +264,23 @@ class DeepSAD(NetworkDetector):
         """Train for some epochs; return the mean loss of each."""
         import torch
 
-        network.train()
-        parameters = list(network.parameters())
         optimiser = torch.optim.Adam(
-            parameters, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+            [layers.weights], lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         curve = []
         for epoch in range(epochs):
             losses = []
-            for x, y, weight in rows.epoch(self.batch_size, drop_last=True):
-                optimiser.zero_grad()
-                loss = loss_of(x, y, weight)
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.detach())
+            with torch.no_grad():
+                for x, y, weight in rows.epoch(self.batch_size, drop_last=True):
+                    loss, gradient = loss_of(layers.forward(x), x, y, weight)
+                    layers.backward(gradient)
+                    optimiser.step()
+                    losses.append(loss)
             mean = float(torch.stack(losses).mean())
             self._check_loss(mean, epoch)
             curve.append(mean)
             advance(f"loss {mean:.4g}")
+        layers.release()
         return curve
 
     def _build_network(self) -> "torch.nn.Module":
@@ -301,6 +296,31 @@ class DeepSAD(NetworkDetector):
         total = score + self.threshold_
         anomaly = np.divide(score, total, out=np.zeros_like(score), where=total > 0)
         return np.column_stack([1 - anomaly, anomaly])
+
+
+def _badness(
+    offset: "torch.Tensor", y: "torch.Tensor", weight: "torch.Tensor", eta: float
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Compute the mean loss of codes, given by their offset from the centre, and its gradient."""
+    import torch
+
+    distance = (offset * offset).sum(dim=1)
+    unlabelled = y == 0
+    inverse = 1 / (distance + _EPS)
+    loss = weight * torch.where(unlabelled, distance, eta * inverse)
+    by_distance = weight * torch.where(unlabelled, 1.0, -eta * inverse * inverse)
+    return loss.mean(), offset * (by_distance * (2 / len(y)))[:, None]
+
+
+def _reconstruction(
+    output: "torch.Tensor", x: "torch.Tensor", _: "torch.Tensor", weight: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Compute the mean squared error of rows after a sigmoid, and its gradient before it."""
+    guess = output.sigmoid()
+    error = guess - x
+    weighted = weight[:, None] * error
+    gradient = weighted * guess * (1 - guess) * (2 / x.numel())
+    return (weighted * error).mean(), gradient
 
 
 def _widths(hidden_dims: Any) -> list[int]:
@@ -329,7 +349,7 @@ def _layers(dims: list[int], stream: "torch.Generator | None" = None) -> "torch.
             nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=stream)
         parts.append(linear)
         if i < len(dims) - 2:
-            parts += [nn.BatchNorm1d(after, eps=1e-4, affine=False), nn.LeakyReLU(0.01)]
+            parts += [nn.BatchNorm1d(after, eps=1e-4, affine=False), nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*parts)
 
 
