@@ -13,6 +13,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nngmix import NNGMix, TableEncoder
+from nngmix.detectors import MLP
+from nngmix.encoding import table_pipeline
 
 FRAME = pd.DataFrame(
     {
@@ -212,3 +214,47 @@ NOT_OURS = {
 @parametrize_with_checks([TableEncoder()], expected_failed_checks=lambda _: NOT_OURS)
 def test_as_a_transformer(estimator: TableEncoder, check: Any) -> None:
     check(estimator)
+
+
+def test_a_range_beyond_floats_becomes_no_range() -> None:
+    X = np.array([[1.7e308, 1.0], [-1.7e308, 2.0]])
+    found = TableEncoder().fit(X).transform(X)
+    assert np.isfinite(found).all()
+    assert found[:, 1].tolist() == [0.0, 1.0]
+
+
+def test_gaps_take_the_median_of_unlabelled_rows() -> None:
+    X = np.array([[0.0], [1.0], [2.0], [np.nan], [9.0], [10.0], [10.0], [10.0]])
+    y = [0, 0, 0, 0, 1, 1, 1, 1]
+    plain = TableEncoder().fit(X).transform(X)[3]
+    with_labels = TableEncoder().fit(X, y).transform(X)[3]
+    assert plain.tolist() == [0.9, 1.0]
+    assert with_labels.tolist() == [0.1, 1.0]
+    # No unlabelled row: all rows.
+    assert TableEncoder().fit(X, np.ones(8)).transform(X)[3].tolist() == [0.9, 1.0]
+
+
+def test_pseudo_anomalies_do_not_move_the_median() -> None:
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(0, 1, (200, 2)), rng.normal(10, 1, (20, 2))])
+    X[:30, 0] = np.nan
+    y = np.repeat([0, 1], [200, 20])
+    fills = []
+    for sampler in (None, NNGMix(random_state=0)):
+        model = table_pipeline(sampler, MLP(max_iter=5, random_state=0)).fit(X, y)
+        encoder = model["encoder"]
+        scale, least = encoder.scaler_.scale_[0], encoder.scaler_.min_[0]
+        fills.append((encoder.imputer_.statistics_[0] - least) / scale)
+    assert fills[1] == pytest.approx(fills[0])
+
+
+def test_unseen_levels() -> None:
+    import pyarrow as pa
+
+    table = pa.table({"n": [1.0, 2.0, 3.0], "c": ["a", "b", None]})
+    encoder = TableEncoder(categorical_features=["c"], max_categories=2).fit(table)
+    other = pa.table({"n": [1.0, None, 1.0, 1.0], "c": ["b", "x", None, "a"]})
+    assert {k: v.tolist() for k, v in encoder.unseen(other).items()} == {
+        "c": [False, True, False, False]
+    }
+    assert TableEncoder().fit(table.select(["n"])).unseen(table.select(["n"])) == {}

@@ -8,7 +8,7 @@ import numpy as np
 from imblearn.pipeline import Pipeline
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -112,8 +112,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ----------
         X : array-like, or a pandas, polars or pyarrow table, of shape (n_rows, n_features)
             Numbers, booleans and categories; NaN, None or null where missing.
-        y : object, default=None
-            Ignored.
+        y : array-like of shape (n_rows,), default=None
+            Where it is given and holds 0 (unlabelled rows), gaps take the median of those rows
+            alone: labelled anomalies and pseudo-anomalies are no sample of the rows to come.
 
         Returns
         -------
@@ -132,15 +133,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             table.values[:, table.categorical],
         )
         self.imputer_: Any = None
+        self.indicator_: Any = None
         self.scaler_: Any = None
         self.one_hot_: Any = None
         if numbers.shape[1]:
-            self.scaler_ = MinMaxScaler().fit(_without_empty(numbers))
+            with np.errstate(over="ignore"):  # a range too wide for a number becomes no range
+                self.scaler_ = MinMaxScaler().fit(_without_empty(numbers))
             if not self.keep_missing:
                 # After scaling: the median of very large numbers overflows.
-                self.imputer_ = SimpleImputer(
-                    strategy="median", add_indicator=True, keep_empty_features=True
-                ).fit(self._scale(numbers))
+                scaled = self._scale(numbers)
+                usual = np.ones(len(scaled), dtype=bool) if y is None else np.asarray(y) == 0
+                self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True).fit(
+                    scaled[usual] if usual.any() else scaled
+                )
+                self.indicator_ = MissingIndicator(error_on_new=False).fit(scaled)
         if categories.shape[1]:
             self.one_hot_ = OneHotEncoder(
                 handle_unknown="ignore", max_categories=self.max_categories, sparse_output=False
@@ -169,6 +175,51 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If the columns are not those of `fit`, or a value can't be read.
         """
+        values = self._read(X)
+        parts = []
+        if self.scaler_ is not None:
+            numbers = self._scale(values[:, ~self.categorical_])
+            if self.imputer_ is None:
+                parts.append(numbers)
+            else:
+                parts += [self.imputer_.transform(numbers), self.indicator_.transform(numbers)]
+        if self.one_hot_ is not None:
+            parts.append(self.one_hot_.transform(values[:, self.categorical_]))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def unseen(self, X: Any) -> dict[Any, NDArray[np.bool_]]:
+        """Tell which cells hold a level that `fit` never saw: 0 in all columns of their category.
+
+        Parameters
+        ----------
+        X : array-like, or a pandas, polars or pyarrow table, of shape (n_rows, n_features)
+            The columns that `fit` saw, in the same order.
+
+        Returns
+        -------
+        dict of str or int to ndarray of shape (n_rows,), of bool
+            For each column of categories.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If the columns are not those of `fit`, or a value can't be read.
+        """
+        categories = self._read(X)[:, self.categorical_]
+        if self.one_hot_ is None:
+            return {}
+        given = _check_feature_names_in(self)[self.categorical_]
+        return {
+            name: ~(np.isin(cells, levels) | np.isnan(cells))
+            for name, cells, levels in zip(
+                given, categories.T, self.one_hot_.categories_, strict=True
+            )
+        }
+
+    def _read(self, X: Any) -> NDArray[Any]:
+        """Check a table's columns, and turn them into numbers."""
         check_is_fitted(self)
         frame = nw.dependencies.is_into_dataframe(X)
         X = X if frame else _plain_array(X)
@@ -178,14 +229,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             # By name: a frame's column may well be named by a number.
             names = nw.from_native(X, eager_only=True).columns
             chosen = [names[place] for place in chosen]
-        values = Table(X, chosen).values
-        parts = []
-        if self.scaler_ is not None:
-            numbers = self._scale(values[:, ~self.categorical_])
-            parts.append(numbers if self.imputer_ is None else self.imputer_.transform(numbers))
-        if self.one_hot_ is not None:
-            parts.append(self.one_hot_.transform(values[:, self.categorical_]))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return Table(X, chosen).values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Name the columns that come out.
@@ -222,7 +266,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         numbers = given[~self.categorical_].tolist()
         names = list(numbers)
         if self.imputer_ is not None:
-            names += [f"{numbers[i]} missing" for i in self.imputer_.indicator_.features_]
+            names += [f"{numbers[i]} missing" for i in self.indicator_.features_]
         if self.one_hot_ is not None:
             rare = getattr(self.one_hot_, "infrequent_categories_", [None] * len(columns))
             for place, levels, together in zip(

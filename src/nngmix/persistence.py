@@ -728,8 +728,12 @@ class _Unpacker:
                 raise TypeError(f"{type(value).__name__}.{name} is not what it should be")
             settings = self.unpack(part.settings)
             state[name] = _READERS[part.kind](self._members[part.member], settings, value)
-        tree = state.get("tree_")
-        if type(tree) is Tree and tree.n_features != state.get("n_features_in_"):
+        # A lone tree's width, and that of the trees in XGBOD's outlier scores.
+        grown = [(state.get("tree_"), state.get("n_features_in_"))]
+        if "trees_" in state:
+            width = getattr(state.get("scaler_"), "n_features_in_", None)
+            grown = [(tree, width) for tree in state["trees_"]]
+        if any(type(tree) is Tree and tree.n_features != width for tree, width in grown):
             raise ValueError("a decision tree asks for columns that do not exist")
 
     def _unpack_items(self, items: Any) -> list[Any]:

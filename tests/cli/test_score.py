@@ -425,3 +425,90 @@ def test_real_command(model: Path, here: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert len(pd.read_csv(here / "out.csv")) == 300
+
+
+class TestFilesOfOtherKinds:
+    """A model trained from one kind of file scores the other alike."""
+
+    @pytest.mark.parametrize("first", ["csv", "parquet"])
+    @pytest.mark.parametrize("kind", ["bool", "float", "int", "text", "gaps"])
+    def test_categories_mean_the_same(
+        self, nngmix: Run, tmp_path: Path, first: str, kind: str
+    ) -> None:
+        rng = np.random.default_rng(0)
+        code = rng.integers(0, 3, 80)
+        values: dict[str, Any] = {
+            "bool": code > 0,
+            "float": code.astype(float),
+            "int": code,
+            "text": np.array(["CH", "FR", "True"])[code],
+            "gaps": pd.array([None if i % 9 == 0 else c for i, c in enumerate(code)], "Int64"),
+        }
+        frame = pd.DataFrame({"n": rng.random(80), "c": values[kind], "y": code == 2})
+        frame["y"] = frame["y"].astype(int)
+        if kind == "gaps":
+            # pandas without its nullable types writes whole numbers with gaps as 7.0.
+            frame["c"] = frame["c"].astype("float64")
+        frame.to_csv(tmp_path / "in.csv", index=False)
+        whole = frame.assign(c=values[kind]) if kind == "gaps" else frame
+        whole.to_parquet(tmp_path / "in.parquet")
+        settings = ("--label", "y", "--detector", "MLP", "--categorical", "c", "--sampler", "none")
+        source = tmp_path / f"in.{first}"
+        trained = nngmix("train", source, *settings, "--output", tmp_path / "model")
+        assert trained.code == 0, trained.err
+        scores = []
+        for ending in ("csv", "parquet"):
+            out = tmp_path / f"{ending}.parquet"
+            done = nngmix("score", tmp_path / "model", tmp_path / f"in.{ending}", "--output", out)
+            assert done.code == 0, done.err
+            assert "note" not in done.out
+            scores.append(pd.read_parquet(out)["score"])
+        assert scores[0].equals(scores[1])
+
+
+def test_unknown_levels_are_told(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": range(40), "c": ["a", "b"] * 20, "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--detector", "MLP", "--categorical", "c")
+    assert nngmix("train", tmp_path / "in.csv", *args, "--output", tmp_path / "m").code == 0
+    frame.loc[:9, "c"] = "z"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    done = nngmix("score", tmp_path / "m", tmp_path / "new.csv", "--top", 1, "--batch-rows", 7)
+    expected = (
+        "note      c: 10 of 40 cells hold a level that the model was not trained on, such as 'z'"
+    )
+    assert expected in done.out.splitlines()
+
+
+def test_text_in_a_numeric_column_of_parquet(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": np.arange(40.0), "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--detector", "MLP", "--output", tmp_path / "m")
+    assert nngmix("train", tmp_path / "in.csv", *args).code == 0
+    frame.assign(n=frame["n"].astype(str)).to_parquet(tmp_path / "new.parquet")
+    done = nngmix("score", tmp_path / "m", tmp_path / "new.parquet", "--top", 1)
+    assert done.code == 2
+    assert "column 'n' holds text, such as" in done.err
+
+
+def test_columns_may_be_named_like_the_tables_own(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"_score": np.arange(40.0), "row": 1.0, "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--detector", "MLP", "--output", tmp_path / "m")
+    assert nngmix("train", tmp_path / "in.csv", *args).code == 0
+    done = nngmix("score", tmp_path / "m", tmp_path / "in.csv", "--top", 3, "--batch-rows", 9)
+    assert (done.code, done.err) == (0, "")
+    assert "_score" in done.out
+
+
+def test_output_in_the_place_of_the_model(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": np.arange(40.0), "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("train", tmp_path / "in.csv", "--label", "y", "--detector", "MLP", "--force")
+    done = nngmix(*args, "--output", tmp_path / "in.csv")
+    assert done.code == 2
+    assert "is the input; give another name" in done.err
+    assert nngmix(*args, "--output", tmp_path / "m.csv").code == 0
+    done = nngmix("score", tmp_path / "m.csv", tmp_path / "in.csv", "--force", "--output",
+                  tmp_path / "m.csv")  # fmt: skip
+    assert (done.code, "is the input" in done.err) == (2, True)

@@ -112,7 +112,8 @@ class TestModel:
         filled = encoder.transform(frame.drop(columns="fraud"))
         assert np.isnan(filled).any() == keeps
         if not keeps:
-            median = SimpleImputer(strategy="median").fit_transform(frame[["weight"]])
+            unlabelled = frame.loc[frame["fraud"] == 0, ["weight"]]
+            median = SimpleImputer(strategy="median").fit(unlabelled).transform(frame[["weight"]])
             np.testing.assert_allclose(filled[:, :1], MinMaxScaler().fit_transform(median))
             assert filled[:, 3].tolist() == frame["weight"].isna().astype(float).tolist()
 

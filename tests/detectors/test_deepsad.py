@@ -339,3 +339,23 @@ def test_interrupt_in_an_epoch_leaves_it_unfitted(monkeypatch, rows):
     with pytest.raises(NotFittedError):
         detector.predict(rows[0])
     assert torch.get_num_threads() >= 1
+
+
+def test_balanced_stays_balanced_with_fresh_rows(rows):
+    from nngmix.detectors.network import TrainingRows
+
+    X, y = rows
+    weight = np.where(y == 1, 128 / (2 * 8), 128 / (2 * 120))  # what "balanced" gives
+    data = TrainingRows(
+        X,
+        y,
+        weight,
+        NNGMix(),
+        True,
+        np.random.RandomState(0),
+        torch.Generator(),
+        torch.device("cpu"),
+    )
+    of_anomalies = float(data.weight[data.y == 1].sum())
+    assert of_anomalies == pytest.approx(float(data.weight[data.y == 0].sum()), rel=1e-5)
+    assert len(data) == 128 + 80

@@ -59,11 +59,11 @@ def test_training_equals_the_plain_loop_without_dropout(rows):
     X, y = rows
     detector = FTTransformer(**SHORT | {"learning_rate": 1e-4}, batch_size=32, random_state=0)
     rng = np.random.RandomState(0)
-    with seeded(rng.randint(np.iinfo(np.int32).max)):
+    with seeded(0):
         kwargs = rtdl.FTTransformer.get_default_kwargs(1)
         network = rtdl.FTTransformer(n_cont_features=3, cat_cardinalities=[], d_out=1, **kwargs)
     stream = torch.Generator().manual_seed(int(rng.randint(np.iinfo(np.int32).max)))
-    data = TrainingRows(X, y, None, None, rng, stream, torch.device("cpu"))
+    data = TrainingRows(X, y, None, None, False, rng, stream, torch.device("cpu"))
     adam = network.make_default_optimizer()
     network.eval()  # no dropout
     losses = []
@@ -139,6 +139,31 @@ def test_probability_is_the_logistic_of_the_score(rows, more):
     np.testing.assert_allclose(detector.predict_proba(more)[:, 1], expected)
 
 
+def test_an_int_gives_the_weights_of_torch_with_that_seed(rows):
+    detector = FTTransformer(**SHORT | {"epochs": 1, "learning_rate": 1e-12}, random_state=7)
+    network = detector.fit(*rows).network_
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        kwargs = rtdl.FTTransformer.get_default_kwargs(1)
+        plain = rtdl.FTTransformer(n_cont_features=3, cat_cardinalities=[], d_out=1, **kwargs)
+    for ours, theirs in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_results_do_not_depend_on_which_thread_comes_first(rows):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        settings = SHORT | {"epochs": 1, "batch_size": 64}
+        found = {
+            FTTransformer(**settings, n_jobs=4, random_state=0).fit(*rows).loss_curve_[0]
+            for _ in range(20)
+        }
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(found) == 1
+
+
 # Early stopping
 
 
@@ -162,6 +187,22 @@ def test_early_stopping_goes_back_to_the_best_epoch(cancer):
     shorter = clone(detector).set_params(epochs=best + 1, n_iter_no_change=40).fit(*cancer)
     assert np.array_equal(shorter.decision_scores_, detector.decision_scores_)
     assert FTTransformer(**SHORT).fit(*cancer).validation_loss_curve_ == []
+
+
+@pytest.mark.parametrize("n_anomalies", [2, 3, 5])
+def test_early_stopping_holds_out_anomalies_however_few(monkeypatch, rows, n_anomalies):
+    X, y = rows
+    y = (np.arange(len(y)) >= len(y) - n_anomalies).astype(int)
+    seen = []
+    plain = FTTransformer._loss_on
+
+    def watch(self, network, held_out, run):
+        seen.append((int(held_out.y.sum()), len(held_out)))
+        return plain(self, network, held_out, run)
+
+    monkeypatch.setattr(FTTransformer, "_loss_on", watch)
+    FTTransformer(early_stopping=True, **SHORT, random_state=0).fit(X, y)
+    assert set(seen) == {(1, 1 + round(0.1 * (128 - n_anomalies)))}
 
 
 def test_early_stopping_with_fresh_rows(cancer):

@@ -1,3 +1,6 @@
+import threading
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
@@ -82,3 +85,16 @@ def test_ctrl_c_inside_training_is_not_swallowed(monkeypatch, rows):
 def test_verbose_shows_the_last_loss(capsys, rows):
     detector = MLP(max_iter=2, random_state=0, verbose=True).fit(*rows)
     assert f"2/2 0:00:00 0:00:00 loss {detector.loss_curve_[-1]:.4f}" in capsys.readouterr().err
+
+
+def test_fits_side_by_side_leave_the_filters_of_warnings_as_they_were(rows):
+    before = list(warnings.filters)
+    threads = [
+        threading.Thread(target=MLP(max_iter=n, random_state=0).fit, args=rows)
+        for n in (5, 40, 10, 60)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warnings.filters == before

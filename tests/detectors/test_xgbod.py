@@ -1,6 +1,7 @@
 import pickle
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor
+from threadpoolctl import threadpool_info
 
 from nngmix.detectors import outlier_scores as module
 from nngmix.detectors.outlier_scores import N_STAGES, OutlierScores
@@ -290,3 +292,20 @@ def test_what_makes_the_scores_is_kept_by_skops(rows, more):
     assert set(trusted) <= {own, "sklearn.tree._tree.Tree"}
     again = skops.loads(saved, trusted=trusted)
     assert np.array_equal(again.transform(more), scores.transform(more))
+
+
+def test_calls_side_by_side_leave_blas_as_it_was(rows, more):
+    def blas_threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    detector = XGBOD(n_estimators=5, random_state=0, n_jobs=1).fit(*rows)
+    before = blas_threads()
+    threads = [
+        threading.Thread(target=detector.decision_function, args=(np.tile(more, (n, 1)),))
+        for n in (5, 60, 20, 40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert blas_threads() == before

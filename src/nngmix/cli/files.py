@@ -42,6 +42,12 @@ def check_ending(path: Path, kinds: dict[str, str], what: str) -> str:
         ) from None
 
 
+def check_not_input(path: Path, what: str, source: Path) -> None:
+    """Make sure that an output does not take the place of what is read."""
+    if path.exists() and source.exists() and path.samefile(source):
+        raise UsageError(f"{what} {str(path)!r} is the input; give another name.")
+
+
 def check_output(path: Path, kinds: dict[str, str], what: str, force: bool) -> None:
     """Make sure, before any work, that a file of some kind can be written."""
     check_ending(path, kinds, what)

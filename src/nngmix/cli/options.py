@@ -230,12 +230,19 @@ def kinds_of(schema: "pa.Schema", categorical: Any) -> dict[str, str]:
 
 
 def as_text(column: Any) -> Any:
-    """Turn categories of any type into text, by which they are compared between files."""
+    """Turn categories of any type into text, by which they are compared between files.
+
+    A whole number is written without a point, and a boolean in small letters, since the same code
+    is 7 in one file and 7.0 in another that has gaps, and True where pandas wrote it.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(pa.string())
+    text = pc.replace_substring_regex(column.cast(pa.string()), r"^(-?[0-9]+)\.0+$", r"\1")
+    is_boolean = pc.match_substring_regex(text, "^(?i:true|false)$")
+    return pc.if_else(is_boolean, pc.utf8_lower(text), text)
 
 
 def what_else(column: Any) -> str:

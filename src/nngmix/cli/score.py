@@ -1,6 +1,7 @@
 """``nngmix score``: a trained model and a file in, a score for each row out."""
 
 import contextlib
+import dataclasses
 import difflib
 import sys
 import time
@@ -62,7 +63,8 @@ def score(
         raise UsageError("nothing to do: give --output FILE, --top N, or both.")
     if output is not None:
         files.check_output(output, files.TABLES, "--output", force)
-    columns, threshold, scores_of = _load(model)
+        files.check_not_input(output, "--output", model)
+    columns, fitted = _load(model)
     source = files.TableFile(data, delimiter)
     ids = [source.column(name, "--id") for name in dict.fromkeys(id or [])]
     for name in _MADE:
@@ -72,23 +74,52 @@ def score(
     if output is not None:
         files.check_crossing(source, output, ids)
     start = time.perf_counter()
-    n, n_above, best = _stream(source, columns, ids, scores_of, threshold, output, top, batch_rows)
+    found = _stream(source, columns, ids, fitted, output, top, batch_rows)
+    n, n_above = found.n_rows, found.n_above
     seconds = time.perf_counter() - start
-    if top is not None and best is not None:
-        _print_top(best, ids)
+    if found.best is not None:
+        _print_top(found.best, ids)
     share = f" ({n_above / n:.2%})" if n else ""
     lines = [
         ("in", f"{data}: {n:,} rows"),
-        ("above", f"the threshold {threshold:.6g}: {n_above:,} rows{share}"),
+        ("above", f"the threshold {fitted[-1].threshold_:.6g}: {n_above:,} rows{share}"),
     ]
+    for name, (cells, example) in found.unseen.items():
+        lines.append(
+            (
+                "note",
+                f"{name}: {cells:,} of {n:,} cells hold a level that the model was not trained "
+                f"on, such as {example!r}",
+            )
+        )
     if output is not None:
         lines.append(("out", str(output)))
     lines.append(("speed", f"{n / seconds:,.0f} rows a second ({seconds:.1f} s)"))
     options.print_lines(lines)
 
 
-def _load(path: Path) -> tuple[dict[str, str], float, Callable[["pa.Table"], Any]]:
-    """Load a model: its columns and their kinds, its threshold, and what scores a table."""
+@dataclasses.dataclass
+class _Best:
+    """The rows with the highest scores so far, best first."""
+
+    rows: Any
+    scores: Any
+    cells: "pa.Table"
+
+
+@dataclasses.dataclass
+class _Found:
+    """What came out of a file."""
+
+    n_rows: int = 0
+    n_above: int = 0
+    best: _Best | None = None
+    # By column: cells with a level that the model does not know, and one such level.
+    unseen: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
+
+
+def _load(path: Path) -> tuple[dict[str, str], Any]:
+    """Load a model, and the kinds of its columns."""
     from nngmix.persistence import load, read_header
 
     if not path.exists():
@@ -99,8 +130,7 @@ def _load(path: Path) -> tuple[dict[str, str], float, Callable[["pa.Table"], Any
             f"{str(path)!r} does not say which columns the model takes: train it with nngmix "
             "train, or score in Python (nngmix.load)."
         )
-    model = load(path)
-    return dict(told["columns"]), float(model[-1].threshold_), model.decision_function
+    return dict(told["columns"]), load(path)
 
 
 def _check_columns(source: "TableFile", columns: dict[str, str], model: Path) -> None:
@@ -109,7 +139,7 @@ def _check_columns(source: "TableFile", columns: dict[str, str], model: Path) ->
         return
     if len(absent) == len(columns):
         # Nothing fits: perhaps another delimiter.
-        source.column(absent[0], f"{str(model)!r} needs it")
+        source.column(absent[0], f"a column of {str(model)!r}")
     shown = []
     for name in absent[:10]:
         near = difflib.get_close_matches(name, set(source.names) - set(columns), n=1)
@@ -125,12 +155,11 @@ def _stream(
     source: "TableFile",
     columns: dict[str, str],
     ids: list[str],
-    scores_of: Callable[["pa.Table"], Any],
-    threshold: float,
+    model: Any,
     output: Path | None,
     top: int | None,
     batch_rows: int,
-) -> tuple[int, int, "pa.Table | None"]:
+) -> _Found:
     """Read, score and write piece by piece; keep the best rows of those seen so far."""
     import numpy as np
     import pyarrow as pa
@@ -149,29 +178,40 @@ def _stream(
         for name in ids
     ] or [pa.field("row", pa.int64())]
     schema = pa.schema([*fields, pa.field("score", pa.float64()), pa.field("anomaly", pa.int8())])
-    n = n_above = 0
-    best: pa.Table | None = None
+    result = _Found()
+    categories = [name for name, kind in columns.items() if kind == "category"]
     with contextlib.ExitStack() as stack:
         write = None
         if output is not None:
             write = stack.enter_context(files.writing(output, schema, source.delimiter))
         done = stack.enter_context(_bar())
         for piece in source.batches(wanted, as_text, batch_rows, done):
+            n = result.n_rows
             X = _as_model_types(piece, columns, source.path, n)
             try:
-                found = np.asarray(scores_of(X))
+                found = np.asarray(model.decision_function(X))
             except ValueError as error:
                 raise _bad_row(error, X, source.path, n) from None
-            above = found > threshold
+            above = found > model[-1].threshold_
             rows = pa.array(np.arange(n, n + len(found)))
             made = {name: piece[name] for name in ids} or {"row": rows}
             if write is not None:
                 scored = [*made.values(), pa.array(found), pa.array(above.astype(np.int8))]
                 write(pa.table(scored, schema=schema))
             if top is not None:
-                best = _keep_top(best, rows, found, piece, top)
-            n, n_above = n + len(found), n_above + int(above.sum())
-    return n, n_above, best
+                result.best = _keep_top(result.best, rows.to_numpy(), found, piece, top)
+            if categories:
+                _count_unseen(result.unseen, model.named_steps["encoder"], X)
+            result.n_rows += len(found)
+            result.n_above += int(above.sum())
+    return result
+
+
+def _count_unseen(counts: dict[str, tuple[int, str]], encoder: Any, X: "pa.Table") -> None:
+    for name, cells in encoder.unseen(X).items():
+        if cells.any():
+            before, example = counts.get(name, (0, X[name][int(cells.argmax())].as_py()))
+            counts[name] = before + int(cells.sum()), example
 
 
 @contextlib.contextmanager
@@ -205,6 +245,9 @@ def _as_model_types(
             if kind == "category":
                 made[name] = options.as_text(column)
             else:
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    # It would be read as numbers where it happens to look like them.
+                    raise pa.ArrowInvalid("text")
                 made[name] = column.cast(pa.float64(), safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise UsageError(
@@ -230,50 +273,53 @@ def _bad_row(error: ValueError, X: "pa.Table", path: Path, first: int) -> UsageE
     return UsageError(f"{str(path)!r}, from row {first} (counted from 0): {error}")
 
 
-def _keep_top(
-    best: "pa.Table | None", rows: Any, found: Any, piece: "pa.Table", top: int
-) -> "pa.Table":
+def _keep_top(best: _Best | None, rows: Any, scores: Any, cells: "pa.Table", top: int) -> _Best:
     """Keep the highest scores of all pieces so far; of equal ones, the earlier rows."""
     import numpy as np
     import pyarrow as pa
 
-    order = np.argsort(-found, kind="stable")[:top]
-    new = piece.take(order)
-    new = new.add_column(0, "_score", pa.array(found[order]))
-    new = new.add_column(0, "_row", rows.take(pa.array(order)))
-    both = new if best is None else pa.concat_tables([best, new], promote_options="permissive")
-    # Stable: what was there before comes first.
-    return both.take(np.argsort(-both["_score"].to_numpy(), kind="stable")[:top])
+    def highest(some: _Best) -> _Best:
+        # Stable: what was there before comes first.
+        order = np.argsort(-some.scores, kind="stable")[:top]
+        return _Best(some.rows[order], some.scores[order], some.cells.take(order))
+
+    new = highest(_Best(rows, scores, cells))
+    if best is None:
+        return new
+    both = pa.concat_tables([best.cells, new.cells], promote_options="permissive")
+    return highest(_Best(np.append(best.rows, new.rows), np.append(best.scores, new.scores), both))
 
 
-def _print_top(best: "pa.Table", ids: list[str]) -> None:
+def _print_top(best: _Best, ids: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = ["_row", *ids, "_score"]
-    others = [name for name in best.column_names if name not in names]
-    shown = {
-        name: [_cell_text(cell) for cell in best[name].to_pylist()] for name in [*names, *others]
-    }
-    headings = {"_row": "row", "_score": "score"}
+    others = [name for name in best.cells.column_names if name not in ids]
+
+    def texts(name: str) -> list[str]:
+        return [_cell_text(cell) for cell in best.cells[name].to_pylist()]
+
+    shown = [("row", [str(row) for row in best.rows], True)]
+    shown += [(name, texts(name), False) for name in ids]
+    shown.append(("score", [f"{score:.6g}" for score in best.scores], True))
+    n_always = len(shown)
+    shown += [(name, texts(name), False) for name in others]
     # On a terminal, as many columns as fit; a pipe takes all.
     console = Console()
     room = console.width if console.is_terminal else sys.maxsize
-    used, kept = 1, []
-    for name, cells in shown.items():
-        used += max(len(headings.get(name, name)), *map(len, cells)) + 3
-        if used <= room or name in names:
-            kept.append(name)
-        elif name in others:
+    used, n_kept = 1, 0
+    for name, cells, _ in shown:
+        wider = used + max(len(name), *map(len, cells)) + 3
+        if wider > room and n_kept >= n_always:
             break
+        used, n_kept = wider, n_kept + 1
     table = Table()
-    for name in kept:
-        number = name in ("_row", "_score")
-        table.add_column(headings.get(name, name), justify="right" if number else "left")
-    for i in range(len(best)):
-        table.add_row(*(shown[name][i] for name in kept))
-    if len(kept) < len(shown):
-        table.caption = f"{len(shown) - len(kept)} more columns do not fit in the window."
+    for name, _, number in shown[:n_kept]:
+        table.add_column(name, justify="right" if number else "left")
+    for row in zip(*(cells for _, cells, _ in shown[:n_kept]), strict=True):
+        table.add_row(*row)
+    if n_kept < len(shown):
+        table.caption = f"{len(shown) - n_kept} more columns do not fit in the window."
     if console.is_terminal:
         console.print(table)
     else:

@@ -86,6 +86,7 @@ def train(
 
     delimiter = files.check_delimiter(delimiter)
     files.check_output_place(output, "--output", force)
+    files.check_not_input(output, "--output", data)
     kind, chosen = _find_detector(detector)
     kind()._require()
     source = files.TableFile(data, delimiter)
@@ -98,6 +99,9 @@ def train(
     if sampler.lower() != "none":
         given = {"multiplier": _MULTIPLIER if multiplier is None else multiplier}
         given |= {"random_state": random_state}
+        twice = [text for text in for_sampler if options.read_setting(text)[1] == "multiplier"]
+        if multiplier is not None and twice:
+            raise UsageError(f"--multiplier {multiplier} and --set {twice[0]}: give one of them.")
         generator = options.build_sampler(sampler, given, for_sampler)
     elif multiplier is not None:
         raise UsageError("--multiplier: --sampler none adds no pseudo-anomalies.")

@@ -37,7 +37,7 @@ class DeepSAD(NetworkDetector):
         **The published numbers are those of False**: the public program runs a pre-training,
         but none of its weights reach the detector, which starts from random ones. True is DeepSAD
         as its authors describe it, and another detector, not one of the paper's tables.
-    hidden_dims : tuple of int, default=(100, 20)
+    hidden_dims : int or tuple of int, default=(100, 20)
         Units of the hidden layers, first to last.
     rep_dim : int, default=10
         Length of the code.
@@ -149,7 +149,7 @@ class DeepSAD(NetworkDetector):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **NetworkDetector._parameter_constraints,
         "pretrain": ["boolean"],
-        "hidden_dims": ["array-like"],
+        "hidden_dims": ["array-like", Interval(Integral, 1, None, closed="left")],
         "rep_dim": [Interval(Integral, 1, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 1, None, closed="left")],
         "eta": [Interval(Real, 0, None, closed="neither")],
@@ -159,7 +159,7 @@ class DeepSAD(NetworkDetector):
         self,
         *,
         pretrain: bool = True,
-        hidden_dims: tuple[int, ...] = (100, 20),
+        hidden_dims: int | tuple[int, ...] = (100, 20),
         rep_dim: int = 10,
         epochs: int = 50,
         pretrain_epochs: int = 100,
@@ -213,7 +213,8 @@ class DeepSAD(NetworkDetector):
         encoder = _layers(self._dims_, stream)
         before = _layers(self._dims_, stream)
         decoder = _layers(self._dims_[::-1], stream)
-        rows = TrainingRows(X, y, sample_weight, self.sampler, rng, stream, device)
+        balanced = self.class_weight == "balanced"
+        rows = TrainingRows(X, y, sample_weight, self.sampler, balanced, rng, stream, device)
         total = self.epochs + (self.pretrain_epochs if self.pretrain else 0)
         self.pretrain_loss_curve_: list[float] = []
         with progress("DeepSAD", total, self.verbose) as advance:

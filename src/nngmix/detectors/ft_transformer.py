@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval
 
 from nngmix.detectors.network import (
@@ -56,9 +55,9 @@ class FTTransformer(NetworkDetector):
     weight_decay : float, default=1e-5
         Decay of AdamW, on all but biases, embeddings and normalisations.
     early_stopping : bool, default=False
-        Whether to hold out `validation_fraction` of the rows, stratified, stop when the loss on
-        them no longer falls, and go back to the best epoch's weights. Needs two labelled anomalies
-        or more. The paper trains to the end.
+        Whether to hold out `validation_fraction` of the unlabelled rows and of the anomalies (at
+        least one of each), stop when the loss on them no longer falls, and go back to the best
+        epoch's weights. Needs two labelled anomalies or more. The paper trains to the end.
     validation_fraction : float, default=0.1
         Share of rows held out by `early_stopping`, in (0, 1).
     n_iter_no_change : int, default=10
@@ -84,7 +83,8 @@ class FTTransformer(NetworkDetector):
         cores.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the order of rows, dropout, the rows held out and the
-        pseudo-anomalies. A GPU draws and adds up otherwise than a CPU.
+        pseudo-anomalies. An int gives the initial weights that the package's network has after
+        ``torch.manual_seed``. A GPU draws and adds up otherwise than a CPU.
     verbose : bool, default=False
         Whether to show a progress bar with the loss of the last epoch.
 
@@ -213,7 +213,8 @@ class FTTransformer(NetworkDetector):
         import torch
 
         self._n_blocks_ = int(self.n_blocks)
-        with seeded(draw_seed(rng)):
+        fixed = isinstance(self.random_state, (int, np.integer))
+        with seeded(int(cast(int, self.random_state)) if fixed else draw_seed(rng)):
             network: Any = self._build_network()
         network.to(device)
         stream = torch.Generator().manual_seed(draw_seed(rng))
@@ -222,7 +223,8 @@ class FTTransformer(NetworkDetector):
         held_out = None
         if self.early_stopping:
             (X, y, weight), held_out = self._hold_out(X, y, weight, rng, device)
-        rows = TrainingRows(X, y, weight, self.sampler, rng, stream, device)
+        balanced = self.class_weight == "balanced"
+        rows = TrainingRows(X, y, weight, self.sampler, balanced, rng, stream, device)
         optimiser = torch.optim.AdamW(
             network.make_parameter_groups(),
             lr=self.learning_rate,
@@ -271,16 +273,17 @@ class FTTransformer(NetworkDetector):
         for X, y, weight in rows.epoch(self.batch_size, drop_last=False):
 
             def gradients(
-                part: tuple[int, "torch.Tensor", "torch.Tensor", "torch.Tensor"],
+                part: tuple["Dropout", "torch.Tensor", "torch.Tensor", "torch.Tensor"],
                 n_rows: int = len(y),
             ) -> Any:
-                index, X, y, weight = part
-                loss = _loss(_logits(network, X, dropouts[index]), y, weight) / n_rows
+                dropout, X, y, weight = part
+                loss = _loss(_logits(network, X, dropout), y, weight) / n_rows
                 # The last layer's key bias cancels in the softmax: it has no gradient.
                 return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
 
             pieces = zip(*(torch.split(of, part_rows) for of in (X, y, weight)), strict=True)
-            parts = [(i, *piece) for i, piece in enumerate(pieces)]
+            # Here and not in the threads, so that each part has its own stream every time.
+            parts = [(dropouts[i], *piece) for i, piece in enumerate(pieces)]
             # Added up in the order of the parts, whichever is ready first.
             losses, found = zip(*run(gradients, parts), strict=True)
             for parameter, *grads in zip(parameters, *found, strict=True):
@@ -305,18 +308,24 @@ class FTTransformer(NetworkDetector):
     ) -> tuple[tuple[Any, Any, Any], TrainingRows]:
         import torch
 
-        fewest = int(np.bincount(y).min())
-        size = max(2, round(self.validation_fraction * len(y)))
-        if fewest < 2 or len(y) - size < 2:
+        if np.bincount(y).min() < 2:
             raise ValueError(
                 "early_stopping needs at least two labelled anomalies and two unlabelled rows, "
                 f"to hold out some of each; y holds {int(y.sum())} and {int((y == 0).sum())}."
             )
-        X, X_out, y, y_out, weight, weight_out = train_test_split(
-            X, y, weight, test_size=size, stratify=y, random_state=rng
-        )
+        # Some of each kind, however few: a loss on unlabelled rows alone would reward a network
+        # that calls nothing an anomaly.
+        out = np.zeros(len(y), dtype=bool)
+        for label in (0, 1):
+            of_kind = np.flatnonzero(y == label)
+            size = min(max(1, round(self.validation_fraction * len(of_kind))), len(of_kind) - 1)
+            out[rng.choice(of_kind, size, replace=False)] = True
+        X_out, y_out, weight_out = X[out], y[out], weight[out]
+        X, y, weight = X[~out], y[~out], weight[~out]
         unused = torch.Generator()
-        return (X, y, weight), TrainingRows(X_out, y_out, weight_out, None, rng, unused, device)
+        return (X, y, weight), TrainingRows(
+            X_out, y_out, weight_out, None, False, rng, unused, device
+        )
 
     def _loss_on(self, network: Any, rows: TrainingRows, run: Callable[..., Any]) -> float:
         import torch

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.neural_network import MLPClassifier
 
 from nngmix.detectors.base import BaseDetector
 from nngmix.detectors.progress import Advance, progress
+from nngmix.shared_context import SharedContext
 
 # What is handed on to MLPClassifier as it is: scikit-learn's names, meanings and bounds.
 _HANDED_ON = (
@@ -156,21 +158,17 @@ class MLP(BaseDetector):
     ) -> None:
         model = MLPClassifier(**{name: getattr(self, name) for name in _HANDED_ON})
         with (
-            warnings.catch_warnings(),
+            _warnings_changed,
             progress("MLP", self.max_iter, self.verbose) as advance,
             contextlib.redirect_stdout(_Losses(advance))
             if self.verbose
             else contextlib.nullcontext(),
         ):
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            # MLPClassifier answers Ctrl-C with this warning and a half-trained network: undo that.
-            interrupted = "Training interrupted by user"
-            warnings.filterwarnings("error", interrupted, UserWarning)
             try:
                 model.fit(X, y, sample_weight=sample_weight)
             except UserWarning as warning:
-                if str(warning).startswith(interrupted):
-                    raise KeyboardInterrupt(interrupted) from None
+                if str(warning).startswith(_INTERRUPTED):
+                    raise KeyboardInterrupt(_INTERRUPTED) from None
                 raise
         self.model_ = model
         self.n_iter_ = model.n_iter_
@@ -181,6 +179,22 @@ class MLP(BaseDetector):
 
     def _probability(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.model_.predict_proba(X)
+
+
+# MLPClassifier answers Ctrl-C with this warning and a half-trained network.
+_INTERRUPTED = "Training interrupted by user"
+
+
+@contextlib.contextmanager
+def _change_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("error", _INTERRUPTED, UserWarning)
+        yield
+
+
+# Filters of warnings are the process's.
+_warnings_changed = SharedContext(_change_warnings)
 
 
 class _Losses(io.TextIOBase):

@@ -160,6 +160,9 @@ class TrainingRows:
         Weight of each row.
     sampler : sampler or None
         Makes fresh pseudo-anomalies each epoch; a clone of it is fitted here.
+    balanced : bool
+        Whether fresh pseudo-anomalies share the weight of the anomalies in `X`, so that the
+        classes keep their total weights.
     rng : RandomState
         Seeds the pseudo-anomalies.
     stream : torch.Generator
@@ -179,6 +182,7 @@ class TrainingRows:
         y: NDArray[np.intp],
         sample_weight: NDArray[Any] | None,
         sampler: Any,
+        balanced: bool,
         rng: RandomState,
         stream: "torch.Generator",
         device: "torch.device",
@@ -192,8 +196,13 @@ class TrainingRows:
             fresh = np.zeros((self.n_fresh, X.shape[1]), dtype=X.dtype)
             X = np.concatenate([X, fresh])
             # A pseudo-anomaly weighs what a labelled anomaly weighs on average.
-            weight = np.concatenate([weight, np.full(self.n_fresh, weight[y == 1].mean())])
+            usual = weight[y == 1].mean()
+            weight = np.concatenate([weight, np.full(self.n_fresh, usual)])
             y = np.concatenate([y, np.ones(self.n_fresh, dtype=y.dtype)])
+            if balanced:
+                n_anomalies = int((y == 1).sum())
+                share = (n_anomalies - self.n_fresh) / n_anomalies
+                weight = np.where(y == 1, weight * share, weight)
         self.X = _tensor(X, device)
         self.y = _tensor(y, device)
         self.weight = _tensor(weight, device)

@@ -15,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 
+from nngmix.shared_context import one_blas_thread
+
 Floats = NDArray[np.float64]
 
 # PyOD's default detectors, in its order.
@@ -225,7 +227,7 @@ class OutlierScores(BaseEstimator):
         # Blocks side by side beat a product on all threads. OpenMP counts its threads for each
         # thread that calls it, so that limit is set inside; BLAS has one count for all.
         with (
-            threadpool_limits(1, user_api="blas"),
+            one_blas_thread,
             ThreadPoolExecutor(
                 self.n_jobs, initializer=threadpool_limits, initargs=(1, "openmp")
             ) as pool,

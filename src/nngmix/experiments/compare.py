@@ -21,6 +21,7 @@ from nngmix.encoding import table_pipeline
 from nngmix.experiments.cells import BASELINE
 from nngmix.sampling import SAMPLERS
 from nngmix.sampling.labels import check_labels
+from nngmix.sampling.table import Table
 
 #: What is compared unless something else is named: few enough to wait for.
 DEFAULT_SAMPLERS = (BASELINE, "Duplicate", "NNGMix", "Mixup")
@@ -139,6 +140,12 @@ class Comparison:
 
     def _sentences(self) -> list[str]:
         best = self.standings[0]
+        if not self.differences:
+            return [
+                f"{best.name}: average precision {_figure(best.average_precision)} "
+                f"[{_figure(best.low)}, {_figure(best.high)}]. There was nothing to compare it "
+                "with."
+            ]
         told = [d for d in self.differences if d.told_apart]
         alike = [d for d in self.differences if not d.told_apart]
         said = [
@@ -276,6 +283,8 @@ def compare(
     notes: list[str] = []
     methods = _samplers(samplers, multiplier)
     learners = _detectors(detectors, notes)
+    # Trouble with a cell is told here, where rows have the numbers that the user knows.
+    Table(X, categorical_features)
     kept = _keep(labels, max_unlabelled, random_state, notes)
     X, labels = _rows(X, kept), labels[kept]
     folds = _count_folds(labels, n_folds, notes)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
+
+from nngmix.shared_context import one_blas_thread
 
 Floats = NDArray[np.floating]
 
@@ -236,7 +237,7 @@ def _blocked_nearest(
     starts = range(0, n_queries, size)
     if threads > 1:
         # A chunk a thread beats a product on all threads: all the rest runs side by side too.
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        with one_blas_thread, ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(search, starts))
     else:
         parts = [search(start) for start in starts]

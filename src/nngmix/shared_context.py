@@ -1,0 +1,59 @@
+"""Contexts that change the whole process, entered once however many threads are inside."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+
+class SharedContext:
+    """A context that the first thread enters and the last one leaves.
+
+    A context that changes something of the process and puts it back, entered by two threads that
+    overlap, would put back in the end what the second one found: the change itself.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the context.
+
+    Examples
+    --------
+    >>> from contextlib import contextmanager
+    >>> @contextmanager
+    ... def tell():
+    ...     print("in")
+    ...     yield
+    ...     print("out")
+    >>> context = SharedContext(tell)
+    >>> with context, context:
+    ...     print("inside")
+    in
+    inside
+    out
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._context: AbstractContextManager[Any]
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._context = self._make()
+                self._context.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._context.__exit__(None, None, None)
+
+
+#: One thread in BLAS, where blocks run side by side in threads of their own.
+one_blas_thread = SharedContext(lambda: threadpool_limits(1, user_api="blas"))
