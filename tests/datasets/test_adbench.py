@@ -98,7 +98,18 @@ def test_a_name_cannot_lead_elsewhere(home, name):
 
 def test_no_folder_at_all(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Classical \(missing\).*BERTa \(missing\)\.$"):
-        load_adbench("45_wine", data_home=tmp_path / "nowhere")
+        load_adbench("45_whine", data_home=tmp_path / "nowhere")
+
+
+def test_says_how_to_get_a_file_of_adbench(home):
+    with pytest.raises(FileNotFoundError) as caught:
+        load_adbench("CV_by_ViT/SVHN_0", data_home=home)
+    assert f"`nngmix datasets fetch CV_by_ViT/SVHN_0 --data {home}`" in str(caught.value)
+
+
+def test_folder_of_the_environment(home, monkeypatch):
+    monkeypatch.setenv("NNGMIX_DATA", str(home))
+    assert load_adbench("45_wine").data.shape == X.shape
 
 
 @pytest.mark.parametrize("kept", [0, 1, 10, 100, 400])

@@ -8,6 +8,7 @@ import typer
 
 from nngmix.cli.augment import augment
 from nngmix.cli.compare import compare
+from nngmix.cli.datasets import datasets
 from nngmix.cli.demo import demo
 from nngmix.cli.score import score
 from nngmix.cli.train import train
@@ -44,6 +45,7 @@ app.command()(augment)
 app.command()(train)
 app.command()(score)
 app.command()(compare)
+app.add_typer(datasets)
 
 
 def _stop(number: int, frame: Any) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import io
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-_SUITES = ("Classical", "CV_by_ResNet18", "CV_by_ViT", "NLP_by_BERT", "NLP_by_RoBERTa")
+from nngmix.datasets.catalogue import SUITES, find_data_home, list_adbench
 
 
-def load_adbench(name: str, *, data_home: str | os.PathLike[str]) -> Bunch:
+def load_adbench(name: str, *, data_home: str | os.PathLike[str] | None = None) -> Bunch:
     """Load one table of ADBench from a folder on this machine.
+
+    It downloads nothing: :func:`fetch_adbench` does.
 
     Parameters
     ----------
@@ -23,8 +26,9 @@ def load_adbench(name: str, *, data_home: str | os.PathLike[str]) -> Bunch:
         such as ``"CV_by_ViT/CIFAR10_0"``. A bare name that several suites have is taken from the
         first of them, in the order Classical, CV_by_ResNet18, CV_by_ViT, NLP_by_BERT,
         NLP_by_RoBERTa.
-    data_home : str or path
-        The folder that holds the suites' folders.
+    data_home : str or path, default=None
+        The folder that holds the suites' folders. None: where :func:`fetch_adbench` puts them,
+        see :func:`find_data_home`.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def load_adbench(name: str, *, data_home: str | os.PathLike[str]) -> Bunch:
     >>> print(toy.DESCR)
     0_toy of ADBench's Classical suite: 4 rows, 4 features, anomalies: 1.
     """
-    path = _find(name, Path(data_home))
+    path = _find(name, find_data_home(data_home))
     data, target = _read(path)
     suite = path.parent.name
     return Bunch(
@@ -86,7 +90,7 @@ def _find(name: str, home: Path) -> Path:
     # cannot lead out of the folder.
     found = {
         f"{suite}/{path.stem}": path
-        for suite in _SUITES
+        for suite in SUITES
         for path in sorted((home / suite).glob("*.npz"))
     }
     for full_name, path in found.items():
@@ -100,7 +104,9 @@ def _find(name: str, home: Path) -> Path:
         spellings[full_name.lower()] = full_name
     close = [spellings[key] for key in difflib.get_close_matches(str(name).lower(), spellings, n=3)]
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    folders = [suite if (home / suite).is_dir() else f"{suite} (missing)" for suite in _SUITES]
+    folders = [suite if (home / suite).is_dir() else f"{suite} (missing)" for suite in SUITES]
+    if any(name in (file.full_name, file.name) for file in list_adbench()):
+        hint += f" `nngmix datasets fetch {name} --data {shlex.quote(str(home))}` downloads it."
     raise FileNotFoundError(
         f"no file {f'{name}.npz'!r} in the folders of data_home={str(home)!r}: "
         f"{', '.join(folders)}.{hint}"
