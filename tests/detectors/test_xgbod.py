@@ -197,7 +197,7 @@ def test_beyond_single_precision(rows, value):
     X, y = rows
     spoiled = X.copy()
     spoiled[7, 2] = value
-    message = r"X holds a value beyond 3\.4e\+38 in column 2: XGBoost works in single precision"
+    message = r"X holds a value beyond 3\.4e\+38 in column 2: XGBOD computes in single precision"
     with pytest.raises(ValueError, match=message):
         XGBOD(**quick).fit(spoiled, y)
     detector = XGBOD(**quick).fit(X, y)

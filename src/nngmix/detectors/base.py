@@ -277,6 +277,19 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
                 "pipeline, or use CatBoost, which takes them as they are."
             )
 
+    def _refuse_beyond_single_precision(self, X: NDArray[Any]) -> None:
+        """For detectors that compute in single precision."""
+        largest = np.finfo(np.float32).max
+        if len(X) == 0 or (X.max() <= largest and X.min() >= -largest):
+            return
+        columns = getattr(self, "feature_names_in_", range(X.shape[1]))
+        raise ValueError(
+            f"X holds a value beyond {largest:.2g} in column "
+            f"{_listed(columns, (np.abs(X) > largest).any(axis=0))}: {type(self).__name__} "
+            "computes in single precision. Correct the value, or scale the columns first, for "
+            "example with sklearn.preprocessing.MinMaxScaler."
+        )
+
 
 def _listed(columns: Iterable[Any], mask: NDArray[np.bool_]) -> str:
     """Name the first three of the columns that the mask marks."""

@@ -80,7 +80,7 @@ class NetworkDetector(BaseDetector):
     ) -> None:
         device = find_device(self.device)
         rng = check_random_state(self.random_state)
-        self._check_range(X)
+        self._refuse_beyond_single_precision(X)
         with torch_threads(1):
             self._train_network(X, y, sample_weight, rng, device)
         self.network_ = self.network_.to("cpu").eval()
@@ -105,7 +105,7 @@ class NetworkDetector(BaseDetector):
     def _scores(self, X: NDArray[Any]) -> NDArray[Any]:
         import torch
 
-        self._check_range(X)
+        self._refuse_beyond_single_precision(X)
         device = find_device(self.device)
         # Apple's GPUs have no double precision.
         precision = np.float32 if device.type == "mps" else self._precision
@@ -125,18 +125,6 @@ class NetworkDetector(BaseDetector):
         # Blocks are the same whatever the number of threads, so the scores are too.
         run_in_threads(score, starts, threads_on(device, self.n_jobs))
         return scores
-
-    def _check_range(self, X: NDArray[Any]) -> None:
-        largest = np.finfo(np.float32).max
-        if X.dtype == np.float64 and len(X) and max(X.max(), -X.min()) > largest:
-            column = int(np.flatnonzero(np.abs(X).max(axis=0) > largest)[0])
-            names = getattr(self, "feature_names_in_", None)
-            shown = column if names is None else repr(names[column])
-            raise ValueError(
-                f"X holds a value in column {shown} that is too large for {type(self).__name__}, "
-                "which computes in single precision: scale the columns first, for example with "
-                "sklearn.preprocessing.MinMaxScaler."
-            )
 
     def _check_loss(self, loss: float, epoch: int) -> None:
         if not np.isfinite(loss):

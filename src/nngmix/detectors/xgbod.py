@@ -202,17 +202,6 @@ class XGBOD(BaseDetector):
     def _threads(self) -> int:
         return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
-    def _refuse_beyond_single_precision(self, X: NDArray[Any]) -> None:
-        largest = np.finfo(np.float32).max
-        if X.max() <= largest and X.min() >= -largest:
-            return
-        column = int(np.flatnonzero((np.abs(X) > largest).any(axis=0))[0])
-        name = getattr(self, "feature_names_in_", range(X.shape[1]))[column]
-        raise ValueError(
-            f"X holds a value beyond {largest:.2g} in column {name!r}: XGBoost works in single "
-            "precision. Correct the value or scale the column."
-        )
-
 
 def _watcher(advance: Advance) -> Any:
     """Make a callback that XGBoost calls after each tree."""
