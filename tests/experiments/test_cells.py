@@ -106,7 +106,7 @@ class TestRun:
         ("change", "told"),
         [
             ({"sampler": "SMOTE"}, "no sampler 'SMOTE'; there are none, .*NNGMix"),
-            ({"detector": "SVM"}, "no detector 'SVM'; there are MLP, CatBoost"),
+            ({"detector": "SVM"}, "no detector 'SVM'; there are DeepSAD, XGBOD, MLP, "),
             ({"dataset": "iris"}, "iris"),
             ({"multiplier": 0}, "multiplier"),
             ({"label_ratio": 2.0}, "label_ratio"),
