@@ -2,18 +2,31 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from copy import copy
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_array, check_consistent_length, column_or_1d, get_tags
+from sklearn.utils import (
+    check_array,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+    get_tags,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+#: What `n_jobs` may be, in the detectors that have one.
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
 
 #: Rows and weights stay in the precision they came in, when it is one of these two.
 _FLOATS = (np.float64, np.float32)
@@ -289,6 +302,29 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
             "computes in single precision. Correct the value, or scale the columns first, for "
             "example with sklearn.preprocessing.MinMaxScaler."
         )
+
+
+def seed_from(random_state: Any) -> int:
+    """Turn scikit-learn's ``random_state`` into one seed for another library.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        An int is the seed; from anything else one is drawn.
+
+    Returns
+    -------
+    int
+        At least 0.
+
+    Examples
+    --------
+    >>> seed_from(7)
+    7
+    """
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def _listed(columns: Iterable[Any], mask: NDArray[np.bool_]) -> str:

@@ -7,10 +7,9 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.base import N_JOBS, BaseDetector, seed_from
 from nngmix.detectors.progress import Advance, progress
 
 
@@ -106,11 +105,7 @@ class CatBoost(BaseDetector):
         "iterations": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "depth": [Interval(Integral, 1, 16, closed="both")],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -153,10 +148,7 @@ class CatBoost(BaseDetector):
     ) -> None:
         from catboost import CatBoostClassifier, CatBoostError
 
-        if isinstance(self.random_state, Integral):
-            seed = int(self.random_state)
-        else:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = seed_from(self.random_state)
         model = CatBoostClassifier(
             iterations=self.iterations,
             learning_rate=self.learning_rate,

@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
+from nngmix.detectors.base import seed_from
 from nngmix.detectors.layer_stack import SLOPE, LayerStack
-from nngmix.detectors.network import NetworkDetector, TrainingRows, draw_seed
+from nngmix.detectors.network import NetworkDetector, TrainingRows
 from nngmix.detectors.progress import Advance, progress
 
 if TYPE_CHECKING:
@@ -202,10 +203,7 @@ class DeepSAD(NetworkDetector):
     ) -> None:
         import torch
 
-        fixed = isinstance(self.random_state, (int, np.integer))
-        stream = torch.Generator().manual_seed(
-            int(cast(int, self.random_state)) if fixed else draw_seed(rng)
-        )
+        stream = torch.Generator().manual_seed(seed_from(self.random_state))
         # The numbers are drawn in the public program's order, so that a seed means the same there
         # and here: the network, the auto-encoder (a network of its own), its epochs and one pass
         # more, the pass for the centre, the epochs of the training proper.

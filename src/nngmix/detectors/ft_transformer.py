@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.random import RandomState
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.utils._param_validation import Interval
 
+from nngmix.detectors.base import seed_from
 from nngmix.detectors.network import (
     NetworkDetector,
     TrainingRows,
-    draw_seed,
     seeded,
     task_pool,
     threads_on,
@@ -213,12 +213,11 @@ class FTTransformer(NetworkDetector):
         import torch
 
         self._n_blocks_ = int(self.n_blocks)
-        fixed = isinstance(self.random_state, (int, np.integer))
-        with seeded(int(cast(int, self.random_state)) if fixed else draw_seed(rng)):
+        with seeded(seed_from(self.random_state)):
             network: Any = self._build_network()
         network.to(device)
-        stream = torch.Generator().manual_seed(draw_seed(rng))
-        dropouts = _Dropouts(draw_seed(rng), device)
+        stream = torch.Generator().manual_seed(seed_from(rng))
+        dropouts = _Dropouts(seed_from(rng), device)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         held_out = None
         if self.early_stopping:

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 
-from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.base import N_JOBS, BaseDetector, seed_from
 from nngmix.sampling.streams import thread_count
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ class NetworkDetector(BaseDetector):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "sampler": [HasMethods(["fit", "sample"]), None],
         "device": [str],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
+        "n_jobs": N_JOBS,
     }
 
     epochs: int
@@ -81,7 +77,7 @@ class NetworkDetector(BaseDetector):
         device = find_device(self.device)
         rng = check_random_state(self.random_state)
         self._refuse_beyond_single_precision(X)
-        with torch_threads(1):
+        with one_torch_thread():
             self._train_network(X, y, sample_weight, rng, device)
         self.network_ = self.network_.to("cpu").eval()
 
@@ -232,7 +228,7 @@ class TrainingRows:
             Of one batch.
         """
         if self.n_fresh:
-            fresh = self.sampler.sample(self.n_fresh, random_state=draw_seed(self._rng))
+            fresh = self.sampler.sample(self.n_fresh, random_state=seed_from(self._rng))
             self.X[-self.n_fresh :] = _tensor(np.asarray(fresh), self.X.device)
         order = self.shuffle().to(self.X.device)
         X, y, weight = self.X[order], self.y[order], self.weight[order]
@@ -301,15 +297,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Let torch use n threads inside an operation, in this thread, while the block runs.
+def one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread inside an operation, in this thread, while the block runs.
 
-    With one, sums come out the same on any machine, and for networks this small it is faster.
-
-    Parameters
-    ----------
-    n : int
-        Threads.
+    Sums then come out the same on any machine, and for networks this small it is faster.
     """
     import torch
 
@@ -318,7 +309,7 @@ def torch_threads(n: int) -> Iterator[None]:
         if _limited == 0:
             _threads_before = torch.get_num_threads()
         _limited += 1
-        torch.set_num_threads(n)
+        torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -362,7 +353,7 @@ def run_in_threads(task: Callable[[Any], Any], items: Any, threads: int) -> list
     list
         What the tasks returned.
     """
-    with torch_threads(1):
+    with one_torch_thread():
         if threads == 1:
             return [task(item) for item in items]
         with task_pool(threads) as pool:
@@ -394,18 +385,3 @@ def _tensor(
     values = np.ascontiguousarray(values, dtype=precision)
     # torch warns of arrays that can't be written to, such as a data frame's.
     return torch.from_numpy(values if values.flags.writeable else values.copy()).to(device)
-
-
-def draw_seed(rng: RandomState) -> int:
-    """Draw a seed.
-
-    Parameters
-    ----------
-    rng : RandomState
-        Where to draw.
-
-    Returns
-    -------
-    int
-    """
-    return int(rng.randint(np.iinfo(np.int32).max))

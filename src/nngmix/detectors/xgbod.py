@@ -7,10 +7,9 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.base import N_JOBS, BaseDetector, seed_from
 from nngmix.detectors.outlier_scores import N_STAGES, OutlierScores
 from nngmix.detectors.progress import Advance, progress
 
@@ -123,11 +122,7 @@ class XGBOD(BaseDetector):
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "max_depth": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, 1, closed="right")],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -165,10 +160,7 @@ class XGBOD(BaseDetector):
         from xgboost import XGBClassifier
 
         self._refuse_beyond_single_precision(X)
-        if isinstance(self.random_state, Integral):
-            seed = int(self.random_state)
-        else:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = seed_from(self.random_state)
         self.outlier_scores_ = OutlierScores(n_jobs=self._threads(), random_state=seed)
         model = XGBClassifier(
             n_estimators=self.n_estimators,
