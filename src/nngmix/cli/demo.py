@@ -84,7 +84,7 @@ def _run(seeds: int, n_jobs: int) -> list["Outcome"]:
     )
 
     from nngmix.datasets import BUILTIN_NAMES
-    from nngmix.experiments import Cell, run_cells
+    from nngmix.experiments import Cell, Failure, run_cells
 
     cells = [
         Cell(dataset, sampler, detector, _MULTIPLIER, _LABEL_RATIO, protocol=_PROTOCOL, seed=seed)
@@ -98,6 +98,8 @@ def _run(seeds: int, n_jobs: int) -> list["Outcome"]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("training", total=len(cells))
         for outcome in run_cells(cells, n_jobs=n_jobs):
+            if isinstance(outcome, Failure):
+                raise RuntimeError(f"{outcome.cell}: {outcome.reason}")
             outcomes.append(outcome)
             progress.advance(bar)
     return sorted(outcomes, key=lambda outcome: cells.index(outcome.cell))
