@@ -40,12 +40,6 @@ def test_every_sampler(tmp_path):
     assert is_picture(tmp_path / "samplers-wine.png")
 
 
-@pytest.mark.slow
-def test_vertebral(tmp_path, adbench_home):
-    run("vertebral_tsne.py", adbench_home, tmp_path / "p.png")
-    assert is_picture(tmp_path / "p.png")
-
-
 def test_pipelines():
     pytest.importorskip("torch", reason="torch is not installed")
     told = run("pipelines.py")

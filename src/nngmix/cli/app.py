@@ -10,6 +10,8 @@ from nngmix.cli.augment import augment
 from nngmix.cli.compare import compare
 from nngmix.cli.datasets import datasets
 from nngmix.cli.demo import demo
+from nngmix.cli.report import report
+from nngmix.cli.reproduce import reproduce
 from nngmix.cli.score import score
 from nngmix.cli.train import train
 
@@ -46,6 +48,8 @@ app.command()(train)
 app.command()(score)
 app.command()(compare)
 app.add_typer(datasets)
+app.command()(reproduce)
+app.command()(report)
 
 
 def _stop(number: int, frame: Any) -> None:

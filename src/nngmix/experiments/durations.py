@@ -1,9 +1,10 @@
 """How long cells take: a guess from the size of the data, put right by what was measured."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 
-from nngmix.datasets import list_adbench
+from nngmix.datasets import AdbenchFile, list_adbench
 from nngmix.experiments.cells import Cell, Outcome
 from nngmix.experiments.worker import Failure
 
@@ -87,30 +88,34 @@ def _guess(cell: Cell) -> float:
     # Seconds on one core of 2020's, from runs on ADBench's files.
     seconds = {
         "DeepSAD": 0.1 + 1.8e-4 * n_train * (1 + columns / 300),
-        "XGBOD": 0.5 + 3e-4 * n_train * (1 + columns / 30),
-        "MLP": 0.1 + 4e-4 * n_train * (1 + columns / 300),
-        "CatBoost": 1.0 + 0.1 * columns**0.8 + 2e-4 * n_train,
+        "XGBOD": 0.2 + 5e-4 * n_train * (1 + columns / 500),
+        "MLP": 0.1 + 2e-4 * n_train * (1 + columns / 150),
+        "CatBoost": 0.3 + 0.1 * columns**0.8 + 3e-4 * n_train,
         "FTTransformer": 1.0 + 3.5e-3 * n_train * columns * (1 + columns / 200),
     }.get(cell.detector, 1.0)
     if ("pretrain", False) not in cell.detector_settings and cell.detector == "DeepSAD":
         seconds *= 4
+    if cell.sampler == "NPOS":
+        # For each row that it generates it searches all unlabelled ones.
+        n_labelled = n_train * _anomalies(cell.dataset) * cell.label_ratio
+        seconds += 4e-5 * n_train * max(n_labelled, 1) * cell.multiplier
     return seconds + 2e-8 * rows * columns
 
 
 def _size(dataset: str) -> tuple[int, int]:
     if dataset in _BUILTIN:
         return _BUILTIN[dataset]
-    file = _sizes().get(dataset)
-    if file is not None and file[0] and file[1]:
-        return file
+    file = _files().get(dataset)
+    if file is not None and file.n_rows and file.n_features:
+        return file.n_rows, file.n_features
     return _UNKNOWN.get(dataset.split("_")[0].split("/")[0], _UNKNOWN["Classical"])
 
 
-def _sizes() -> dict[str, tuple[int, int]]:
-    if not _known_sizes:
-        for file in list_adbench():
-            _known_sizes[file.full_name] = (file.n_rows or 0, file.n_features or 0)
-    return _known_sizes
+def _anomalies(dataset: str) -> float:
+    file = _files().get(dataset)
+    return file.n_anomalies / file.n_rows if file and file.n_rows and file.n_anomalies else 0.1
 
 
-_known_sizes: dict[str, tuple[int, int]] = {}
+@functools.cache
+def _files() -> dict[str, AdbenchFile]:
+    return {file.full_name: file for file in list_adbench()}

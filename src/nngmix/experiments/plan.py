@@ -1,10 +1,131 @@
-"""In which order to run a grid, so that it tells most however early it ends."""
+"""What to run for a table or figure, and in an order that tells most however early it ends."""
 
+import dataclasses
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
+from nngmix.datasets import BUILTIN_NAMES, list_adbench, verify_adbench
+from nngmix.datasets.split import Protocol
 from nngmix.experiments.cells import Cell
 from nngmix.experiments.durations import Durations
+from nngmix.experiments.paper import Column, Learner, Target, list_cells
+
+# The quick look: at most so many datasets, and so many seconds of one core for each detector,
+# but one dataset at least.
+_QUICK_DATASETS = 3
+_QUICK_SECONDS = 150.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be run for a table or figure.
+
+    Attributes
+    ----------
+    target : Target
+        Which.
+    cells : tuple of Cell
+        What can be run, in the order of the table.
+    every_cell : tuple of Cell
+        Those without a file, too.
+    absent, wrong : tuple of str
+        Datasets whose files are not there, or are others than ADBench's.
+    """
+
+    target: Target
+    cells: tuple[Cell, ...]
+    every_cell: tuple[Cell, ...]
+    absent: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+def make_plan(
+    target: Target,
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    datasets: Collection[str] | None = None,
+    learners: Sequence[Learner] | None = None,
+    columns: Sequence[Column] | None = None,
+    seeds: Sequence[int] | None = None,
+    quick: bool = False,
+    protocol: Protocol = "adbench",
+) -> Plan:
+    """List what can be run of a table or figure with the files that are there.
+
+    Parameters
+    ----------
+    target : Target
+        Which.
+    data_home : str or path, default=None
+        Where ADBench's files are; each is checked by its hash.
+    datasets : collection of str, default=None
+        Files by their full names, or built-in datasets; None: all of the target's suite. Those of
+        other suites are left out.
+    learners, columns, seeds : sequence, default=None
+        None: the target's own.
+    quick : bool, default=False
+        The smallest three datasets (fewer for slow detectors) and one seed; the built-in ones if
+        no file is there.
+    protocol : {"adbench", "leak-free"}, default="adbench"
+        See :func:`nngmix.datasets.make_split`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> from nngmix.experiments.paper import TARGETS
+    >>> plan = make_plan(TARGETS["table-8"], data_home="a folder that is not there", quick=True)
+    >>> sorted({cell.dataset for cell in plan.cells}), len(plan.absent)
+    (['breast_cancer', 'digits', 'wine'], 47)
+    """
+    if not target.columns:
+        return Plan(target, (), ())
+    learners = target.learners if learners is None else learners
+    columns = target.columns if columns is None else columns
+    if seeds is None:
+        seeds = target.seeds[:1] if quick else target.seeds
+    files = [file.full_name for file in list_adbench(target.suite)]
+    builtin: list[str] = []
+    if datasets is not None:
+        builtin = [name for name in BUILTIN_NAMES if name in datasets]
+        files = [name for name in files if name in datasets]
+    states = verify_adbench(files, data_home=data_home) if files else {}
+    there = [name for name in files if states[name] == "ok"]
+    if quick and not there and not builtin and datasets is None:
+        builtin = list(BUILTIN_NAMES)
+    usable = [*builtin, *there]
+
+    def cells(learner: Learner, names: Iterable[str]) -> list[Cell]:
+        return list_cells(
+            target, names, seeds, learners=[learner], columns=columns, protocol=protocol
+        )
+
+    chosen: list[Cell] = []
+    every: list[Cell] = []
+    for learner in learners:
+        chosen += cells(learner, _quick(usable, partial(cells, learner)) if quick else usable)
+        every += [] if quick else cells(learner, [*builtin, *files])
+    return Plan(
+        target,
+        tuple(dict.fromkeys(chosen)),
+        tuple(dict.fromkeys(every or chosen)),
+        tuple(name for name in files if states[name] == "missing"),
+        tuple(name for name in files if states[name] == "wrong"),
+    )
+
+
+def _quick(datasets: Sequence[str], cells: Callable[[list[str]], list[Cell]]) -> list[str]:
+    durations = Durations()
+    seconds = {name: sum(durations.seconds(cell) for cell in cells([name])) for name in datasets}
+    chosen: list[str] = []
+    for name in sorted(seconds, key=seconds.__getitem__)[:_QUICK_DATASETS]:
+        if not chosen or sum(seconds[c] for c in (*chosen, name)) <= _QUICK_SECONDS:
+            chosen.append(name)
+    return chosen
 
 
 def order_cells(cells: Iterable[Cell], durations: Durations) -> list[Cell]:

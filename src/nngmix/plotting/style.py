@@ -1,5 +1,6 @@
 """What all pictures share."""
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,6 +8,34 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on grey paper.
 GREY, BLUE, VERMILION = "#b0b0b0", "#0072b2", "#d55e00"
+GREEN, PURPLE, ORANGE, SKY_BLUE = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+# For lines and letters, where the grey of dots would be too faint.
+DARK_GREY = "#606060"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write a difference: always with a sign, but for what rounds to zero.
+
+    Parameters
+    ----------
+    value : float
+        NaN becomes a dash.
+    digits : int, default=3
+        After the point.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> signed(0.0123), signed(-0.0123), signed(-0.0001), signed(float("nan"))
+    ('+0.012', '−0.012', '0.000', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def new_figure(width: float, height: float) -> "Figure":

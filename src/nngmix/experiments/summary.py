@@ -1,0 +1,336 @@
+"""Cells become the numbers of a table: means over datasets and seeds, beside the published ones."""
+
+import dataclasses
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nngmix.datasets import list_adbench
+from nngmix.datasets.split import Protocol
+from nngmix.experiments.cells import Outcome
+from nngmix.experiments.paper import Column, Learner, Target
+from nngmix.experiments.store import Results
+
+NAN = float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One number of a table, never alone.
+
+    Attributes
+    ----------
+    ours : float
+        AUCROC, mean over datasets and seeds; NaN if nothing was run.
+    published : float
+        The paper's; NaN if it has none.
+    spread : float
+        Standard deviation of `ours` between seeds; NaN with fewer than two.
+    aucpr : float
+        Average precision, mean likewise.
+    over_control : float
+        `ours` minus that of ``Duplicate`` with as many copies, on the same cells; NaN for the
+        baseline and the control themselves.
+    n_datasets, n_seeds : int
+        What is behind `ours`; seeds are those that all these datasets have.
+    """
+
+    ours: float = NAN
+    published: float = NAN
+    spread: float = NAN
+    aucpr: float = NAN
+    over_control: float = NAN
+    n_datasets: int = 0
+    n_seeds: int = 0
+
+    @property
+    def difference(self) -> float:
+        """Ours minus the published one."""
+        return self.ours - self.published
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """What a detector came to in all columns of a target.
+
+    Attributes
+    ----------
+    learner : Learner
+        The detector.
+    columns : tuple of Column
+        The target's columns that were run.
+    datasets : tuple of str
+        Those that have a number in all these columns for one seed at least: only they count.
+    seeds : tuple of int
+        Those that all these datasets have.
+    aucroc, aucpr : ndarray of shape (n_datasets, n_columns)
+        Mean over a dataset's seeds.
+    by_seed : ndarray of shape (n_seeds, n_columns)
+        AUCROC of each of `seeds`, mean over `datasets`.
+    scarce : tuple of Column
+        Columns that were run on less than half of the datasets that others were run on; left out.
+    incomplete : tuple of str
+        Datasets that were run and do not count, since some column has no number.
+    failures : dict of str to int
+        Reasons of failed cells, and how many have each.
+    """
+
+    learner: Learner
+    columns: tuple[Column, ...]
+    datasets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    aucroc: NDArray[np.float64]
+    aucpr: NDArray[np.float64]
+    by_seed: NDArray[np.float64]
+    scarce: tuple[Column, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    failures: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def entry(self, column: Column, published: float) -> Entry:
+        """Average a column over the datasets."""
+        if column not in self.columns or not self.datasets:
+            return Entry(published=published)
+        at = self.columns.index(column)
+        return Entry(
+            ours=float(self.aucroc[:, at].mean()),
+            published=published,
+            spread=float(self.by_seed[:, at].std(ddof=1)) if len(self.seeds) > 1 else NAN,
+            aucpr=float(self.aucpr[:, at].mean()),
+            over_control=float(self.gains(column).mean()),
+            n_datasets=len(self.datasets),
+            n_seeds=len(self.seeds),
+        )
+
+    def dataset_entry(self, column: Column, dataset: str, published: float) -> Entry:
+        """Take one dataset's number of a column."""
+        if column not in self.columns or dataset not in self.datasets:
+            return Entry(published=published)
+        at, row = self.columns.index(column), self.datasets.index(dataset)
+        return Entry(
+            ours=float(self.aucroc[row, at]),
+            published=published,
+            aucpr=float(self.aucpr[row, at]),
+            over_control=float(self.gains(column)[row]),
+            n_datasets=1,
+            n_seeds=len(self.seeds),
+        )
+
+    def gains(self, column: Column) -> NDArray[np.float64]:
+        """Subtract the control's AUCROC from a column's, dataset by dataset; NaN without one."""
+        control = self.control_of(column)
+        if control is None:
+            return np.full(len(self.datasets), NAN)
+        return (
+            self.aucroc[:, self.columns.index(column)] - self.aucroc[:, self.columns.index(control)]
+        )
+
+    def control_of(self, column: Column) -> Column | None:
+        """Find the column of plain copies, as many as another column generates."""
+        if column.series in ("Baseline", "Duplicate"):
+            return None
+        same = (column.multiplier, column.label_ratio, column.pollution_ratio)
+        for other in self.columns:
+            if other.series == "Duplicate" and same == (
+                other.multiplier,
+                other.label_ratio,
+                other.pollution_ratio,
+            ):
+                return other
+        return None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Summary:
+    """A table or figure, filled with what was run.
+
+    Attributes
+    ----------
+    target : Target
+        Which.
+    protocol : str
+        How the datasets were split.
+    blocks : tuple of Block
+        One for each detector that was run.
+    datasets : tuple of str
+        All that the paper used (or the built-in ones, where nothing else was run).
+    not_run : tuple of str
+        Those of `datasets` without any number.
+    builtin : bool
+        Whether the numbers come from the built-in datasets, which the paper doesn't have.
+    """
+
+    target: Target
+    protocol: Protocol
+    blocks: tuple[Block, ...]
+    datasets: tuple[str, ...]
+    not_run: tuple[str, ...]
+    builtin: bool
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether anything was run."""
+        return any(block.datasets for block in self.blocks)
+
+    def published(self, learner: Learner | None, column: Column, dataset: str = "mean") -> float:
+        """Look up a published number; a mean is over the datasets that ours is over, if possible.
+
+        Parameters
+        ----------
+        learner : Learner or None
+            None: the mean over the detectors that were run.
+        column : Column
+            The column.
+        dataset : str, default="mean"
+            Name of a file, or "mean".
+
+        Returns
+        -------
+        float
+            NaN where the paper has nothing.
+        """
+        if self.builtin:
+            return NAN
+        if learner is None:
+            return _mean([self.published(block.learner, column) for block in self.full_blocks])
+        if dataset != "mean":
+            return self.target.published(learner, column, _plain(dataset))
+        if self.target.by_dataset:
+            block = next((b for b in self.blocks if b.learner == learner), None)
+            if block is not None and block.datasets:
+                return _mean(
+                    [self.target.published(learner, column, _plain(d)) for d in block.datasets]
+                )
+        return self.target.published(learner, column)
+
+    @property
+    def full_blocks(self) -> tuple[Block, ...]:
+        """The detectors with numbers."""
+        return tuple(block for block in self.blocks if block.datasets)
+
+    def entry(self, learner: Learner, column: Column) -> Entry:
+        """Give a detector's number in a column."""
+        block = next((b for b in self.blocks if b.learner == learner), None)
+        published = self.published(learner, column)
+        return Entry(published=published) if block is None else block.entry(column, published)
+
+    def average(self, column: Column) -> Entry:
+        """Average a column over the detectors that have a number in it."""
+        entries = [self.entry(b.learner, column) for b in self.full_blocks]
+        entries = [entry for entry in entries if not math.isnan(entry.ours)]
+        if not entries:
+            return Entry()
+        return Entry(
+            ours=_mean([e.ours for e in entries]),
+            published=_mean([e.published for e in entries]),
+            aucpr=_mean([e.aucpr for e in entries]),
+            over_control=_mean([e.over_control for e in entries]),
+            n_datasets=min(e.n_datasets for e in entries),
+            n_seeds=min(e.n_seeds for e in entries),
+        )
+
+
+def summarise(target: Target, results: Results, *, protocol: Protocol = "adbench") -> Summary:
+    """Fill a table or figure with what was run.
+
+    A mean is over datasets that have a number in every column, so that columns can be compared:
+    one that lacks a cell is left out of all. A column that was run on less than half as many
+    datasets as the fullest one is left out instead.
+
+    Parameters
+    ----------
+    target : Target
+        Which.
+    results : Results
+        The cells.
+    protocol : {"adbench", "leak-free"}, default="adbench"
+        Which cells count.
+
+    Returns
+    -------
+    Summary
+    """
+    files = [file.full_name for file in list_adbench(target.suite)]
+    has = {cell.dataset for cell in results.records if cell.protocol == protocol}
+    # Built-in datasets, which have no suite in front, stand in where there is nothing else.
+    builtin = not has & set(files) and any("/" not in name for name in has)
+    datasets = sorted(name for name in has if "/" not in name) if builtin else files
+    blocks = [_block(target, learner, results, datasets, protocol) for learner in target.learners]
+    counted = {name for block in blocks for name in (*block.datasets, *block.incomplete)}
+    return Summary(
+        target,
+        protocol,
+        tuple(block for block in blocks if block.datasets or block.failures or block.incomplete),
+        tuple(datasets),
+        tuple(name for name in datasets if name not in counted),
+        builtin,
+    )
+
+
+def _block(
+    target: Target,
+    learner: Learner,
+    results: Results,
+    datasets: Sequence[str],
+    protocol: Protocol,
+) -> Block:
+    # What was run, with any seed.
+    found: dict[Column, dict[tuple[str, int], Outcome]] = defaultdict(dict)
+    failures: Counter[str] = Counter()
+    wanted = set(datasets)
+    seeds = sorted({cell.seed for cell in results.records if cell.dataset in wanted})
+    for column in target.columns:
+        for dataset in datasets:
+            for seed in seeds:
+                cell = target.cell(learner, column, dataset, seed, protocol)
+                record = results.records.get(cell)
+                if record is None:
+                    continue
+                if isinstance(record.result, Outcome):
+                    found[column][dataset, seed] = record.result
+                else:
+                    failures[record.result.reason] += 1
+    covered = {column: len({d for d, _ in cells}) for column, cells in found.items()}
+    most = max(covered.values(), default=0)
+    columns = tuple(c for c in target.columns if 2 * covered.get(c, 0) >= most > 0)
+    scarce = tuple(c for c in target.columns if 0 < 2 * covered.get(c, 0) < most)
+    whole = set.intersection(*(set(found[c]) for c in columns)) if columns else set()
+    used = tuple(d for d in datasets if any((d, seed) in whole for seed in seeds))
+    common = tuple(s for s in seeds if used and all((d, s) in whole for d in used))
+
+    def means(metric: str) -> NDArray[np.float64]:
+        table = np.empty((len(used), len(columns)))
+        for i, d in enumerate(used):
+            own = [s for s in seeds if (d, s) in whole]
+            for j, c in enumerate(columns):
+                table[i, j] = np.mean([getattr(found[c][d, s], metric) for s in own])
+        return table
+
+    by_seed = np.array(
+        [[np.mean([found[c][d, s].aucroc for d in used]) for c in columns] for s in common]
+    )
+    touched = {d for cells in found.values() for d, _ in cells}
+    return Block(
+        learner,
+        columns,
+        used,
+        common,
+        means("aucroc"),
+        means("aucpr"),
+        by_seed.reshape(len(common), len(columns)),
+        scarce,
+        tuple(d for d in datasets if d in touched and d not in used),
+        dict(failures),
+    )
+
+
+def _plain(dataset: str) -> str:
+    """Name a file's dataset as the paper does: Classical/45_wine is wine."""
+    return dataset.split("/")[-1].split("_", 1)[-1]
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else NAN
