@@ -171,11 +171,11 @@ def reproduce(
             if path is not None and path.is_file():
                 found = read_results(path)
                 results = Results(found.records | results.records, found.runs | results.runs)
-        _print_plan(plans, results, _count_cores(n_jobs))
+        _print_plan(plans, results, _count_cores(n_jobs), quick=quick)
         return
     _make_folder(output)
     cells = [cell for plan in plans for cell in plan.cells]
-    _tell_missing(plans, home, absent_learners)
+    _tell_missing([] if quick else plans, home, absent_learners)
     if not cells and any(plan.target.columns for plan in plans):
         typer.echo(f"Nothing can be run: none of the files needed is in {home}.")
     with Store(place) as opened:
@@ -409,7 +409,9 @@ def _count_cores(n_jobs: int) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
-def _print_plan(plans: "Sequence[Plan]", results: "Results", n_jobs: int) -> None:
+def _print_plan(
+    plans: "Sequence[Plan]", results: "Results", n_jobs: int, *, quick: bool
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -456,7 +458,7 @@ def _print_plan(plans: "Sequence[Plan]", results: "Results", n_jobs: int) -> Non
     console = Console()
     (console if console.is_terminal else Console(width=100)).print(table)
     absent = dict.fromkeys(name for plan in plans for name in plan.absent)
-    if absent:
+    if absent and not quick:
         typer.echo(f"No file here: {', '.join(absent)}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, new_figure, signed
+from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, add_title, new_figure, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,8 +114,7 @@ def plot_agreement(
             figure,
             [f"{labels[both[i]]}: {x[i]:.3f} → {y[i]:.3f}" for i in farthest],
         )
-    if title:
-        figure.suptitle(title, fontsize=11)
+    add_title(figure, title)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, new_figure
+from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, add_title, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def plot_critical_difference(
     n_left = (k + 1) // 2
     names_top = _BAR * (n_levels + 1) + 0.1
     bottom = names_top + _NAME * (n_left - 0.5)
-    figure = new_figure(7, 0.35 + _ABOVE + bottom + (0.3 if title else 0))
+    figure = new_figure(7, 0.35 + _ABOVE + bottom)
     panel = figure.subplots()
     # The scale of the distance may be longer than the axis itself, with a handful of datasets.
     right = max(k, 1 + critical_difference)
@@ -125,8 +125,7 @@ def plot_critical_difference(
         fontsize=10,
         color=DARK_GREY,
     )
-    if title:
-        figure.suptitle(title, fontsize=11)
+    add_title(figure, title)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, new_figure, signed
+from nngmix.plotting.style import BLUE, DARK_GREY, VERMILION, add_title, new_figure, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,6 +103,5 @@ def plot_differences(
     panel.set_axisbelow(True)
     for edge in ("top", "right", "left"):
         panel.spines[edge].set_visible(False)
-    if title:
-        figure.suptitle(title, fontsize=11)
+    add_title(figure, title)
     return figure

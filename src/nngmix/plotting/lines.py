@@ -15,6 +15,7 @@ from nngmix.plotting.style import (
     PURPLE,
     SKY_BLUE,
     VERMILION,
+    add_title,
     new_figure,
 )
 
@@ -105,7 +106,7 @@ def plot_lines(
     panels : sequence of Panel
         At least one.
     quantity : str, default="mean AUCROC"
-        What the values are.
+        What the values are, in a few words.
     spread : str, default="standard deviation"
         What the bars are, if there are any.
     columns : int, default=2
@@ -157,8 +158,7 @@ def plot_lines(
     if not same_scale:
         _stretch([axis for axis in axes[: len(panels)] if axis.has_data()])
     _add_legend(figure, looks, any(_any(s.published) for s in some), spread if bars else "")
-    if title:
-        figure.suptitle(title, fontsize=11)
+    add_title(figure, title)
     return figure
 
 

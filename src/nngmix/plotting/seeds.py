@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nngmix.plotting.style import BLUE, SKY_BLUE, new_figure
+from nngmix.plotting.style import BLUE, SKY_BLUE, add_title, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,6 +88,5 @@ def plot_seeds(
     panel.set_axisbelow(True)
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)
-    if title:
-        figure.suptitle(title, fontsize=11)
+    add_title(figure, title)
     return figure
