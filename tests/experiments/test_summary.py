@@ -134,6 +134,16 @@ def test_a_column_that_was_hardly_run_does_not_cost_the_others_their_datasets():
     assert few not in block.columns
 
 
+def test_the_mean_over_detectors_is_of_the_same_ones_in_every_column():
+    whole = list_cells(TABLE_1, FILES[:3], learners=LEARNERS[:2])
+    part = list_cells(TABLE_1, FILES[:3], learners=LEARNERS[2:3], columns=TABLE_1.columns[:2])
+    summary = summarise(TABLE_1, results_of([*whole, *part]))
+    assert [block.learner for block in summary.averaged] == list(LEARNERS[:2])
+    for column in TABLE_1.columns:
+        ours = [summary.entry(learner, column).ours for learner in LEARNERS[:2]]
+        assert summary.average(column).ours == pytest.approx(np.mean(ours))
+
+
 def test_builtin_datasets_stand_in_only_where_there_is_nothing_else():
     builtin = results_of(list_cells(TABLE_1, ["wine", "digits"]))
     summary = summarise(TABLE_1, builtin)

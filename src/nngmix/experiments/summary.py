@@ -180,7 +180,7 @@ class Summary:
         Parameters
         ----------
         learner : Learner or None
-            None: the mean over the detectors that were run.
+            None: the mean over the detectors of `averaged`.
         column : Column
             The column.
         dataset : str, default="mean"
@@ -194,7 +194,7 @@ class Summary:
         if self.builtin:
             return NAN
         if learner is None:
-            return _mean([self.published(block.learner, column) for block in self.full_blocks])
+            return _mean([self.published(block.learner, column) for block in self.averaged])
         if dataset != "mean":
             return self.target.published(learner, column, _plain(dataset))
         if self.target.by_dataset:
@@ -216,11 +216,20 @@ class Summary:
         published = self.published(learner, column)
         return Entry(published=published) if block is None else block.entry(column, published)
 
+    @property
+    def averaged(self) -> tuple[Block, ...]:
+        """The detectors that a mean over detectors is of: those with the most columns.
+
+        One that lacks a column would make the mean of that column another one than its
+        neighbours'.
+        """
+        most = max((len(block.columns) for block in self.full_blocks), default=0)
+        return tuple(block for block in self.full_blocks if len(block.columns) == most)
+
     def average(self, column: Column) -> Entry:
-        """Average a column over the detectors that have a number in it."""
-        entries = [self.entry(b.learner, column) for b in self.full_blocks]
-        entries = [entry for entry in entries if not math.isnan(entry.ours)]
-        if not entries:
+        """Average a column over the detectors of `averaged`."""
+        entries = [self.entry(block.learner, column) for block in self.averaged]
+        if not entries or any(math.isnan(entry.ours) for entry in entries):
             return Entry()
         return Entry(
             ours=_mean([e.ours for e in entries]),

@@ -91,16 +91,16 @@ def lay_out(summary: Summary) -> Layout:
     """
     if summary.target.by_dataset and summary.full_blocks:
         return _by_dataset(summary)
-    blocks = summary.full_blocks
+    blocks, averaged = summary.full_blocks, summary.averaged
     heads = [Head(b.learner.label, _behind(len(b.datasets), b.seeds)) for b in blocks]
     lines = []
     for column in summary.target.columns:
         entries = [summary.entry(block.learner, column) for block in blocks]
-        if len(blocks) > 1:
+        if len(averaged) > 1:
             entries.append(summary.average(column))
         lines.append(Line(column.panel, column.series, column.x, tuple(entries)))
-    if len(blocks) > 1:
-        heads.append(Head("Average", "of these"))
+    if len(averaged) > 1:
+        heads.append(Head("Average", f"of {', '.join(b.learner.label for b in averaged)}"))
     return Layout("sampler", tuple(heads), tuple(lines))
 
 
