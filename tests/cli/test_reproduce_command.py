@@ -1,13 +1,17 @@
 """nngmix reproduce: cells are run once, shown beside the published numbers, and never lost."""
 
 import base64
+import functools
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -199,6 +203,55 @@ class TestPublished:
         results = read_results(tmp_path / "out" / "cells.sqlite")
         assert {o.cell.dataset for o in results.outcomes} == {"Classical/45_wine"}
         assert "4_breastw" in (tmp_path / "out" / "report.html").read_text()
+
+
+class TestFetching:
+    """Without --data, what is missing is downloaded; without a network, it goes on."""
+
+    CALL = ("reproduce", "table-1", "--datasets", "wine", "--detectors", "MLP", "--samplers", "GN")
+
+    @pytest.fixture
+    def server(self, adbench_home):
+        handler = functools.partial(Quiet, directory=adbench_home)
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+    def test_from_a_server(self, nngmix, server, tmp_path, monkeypatch):
+        monkeypatch.setenv("NNGMIX_DATA", str(tmp_path / "data"))
+        monkeypatch.setenv("NNGMIX_ADBENCH_URL", server)
+        result = nngmix(*self.CALL, "--output", tmp_path / "out")
+        assert result.code == 0, result.err
+        assert "fetching 1 file of ADBench" in result.err
+        assert (tmp_path / "data" / "Classical" / "45_wine.npz").is_file()
+        assert len(read_results(tmp_path / "out" / "cells.sqlite").outcomes) == 3
+
+    def test_no_network(self, nngmix, tmp_path, monkeypatch):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setenv("NNGMIX_DATA", str(tmp_path / "data"))
+        monkeypatch.setenv("NNGMIX_ADBENCH_URL", address)
+        result = nngmix(*self.CALL, "--output", tmp_path / "out")
+        assert result.code == 0
+        assert "going on with the files that are there" in result.err
+        assert "Nothing can be run: none of the files needed is in" in result.out
+        assert "Nothing of it was run yet" in (tmp_path / "out" / "report.html").read_text()
+
+    def test_not_asked_to(self, nngmix, tmp_path, monkeypatch):
+        monkeypatch.setenv("NNGMIX_DATA", str(tmp_path / "data"))
+        monkeypatch.setenv("NNGMIX_ADBENCH_URL", "http://127.0.0.1:9")
+        result = nngmix(*self.CALL, "--no-fetch", "--output", tmp_path / "out")
+        assert result.code == 0
+        assert "fetching" not in result.err
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 class TestDryRun:

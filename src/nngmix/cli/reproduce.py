@@ -378,9 +378,10 @@ def _fetch(targets: "Sequence[Target]", datasets: set[str] | None, home: Path) -
     ]
     if not wanted:
         return
-    typer.echo(f"fetching {len(wanted)} files of ADBench to {home} (--no-fetch doesn't)", err=True)
+    files_told = f"{len(wanted)} file{'' if len(wanted) == 1 else 's'}"
+    typer.echo(f"fetching {files_told} of ADBench to {home} (--no-fetch doesn't)", err=True)
     try:
-        fetch_adbench(wanted, data_home=home, verbose=sys.stderr.isatty())
+        fetch_adbench(wanted, data_home=home, retries=2, verbose=sys.stderr.isatty())
     except OSError as error:
         print(f"nngmix: {error}\nnngmix: going on with the files that are there.", file=sys.stderr)
 
@@ -409,9 +410,7 @@ def _count_cores(n_jobs: int) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
-def _print_plan(
-    plans: "Sequence[Plan]", results: "Results", n_jobs: int, *, quick: bool
-) -> None:
+def _print_plan(plans: "Sequence[Plan]", results: "Results", n_jobs: int, *, quick: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
