@@ -4,14 +4,15 @@ import contextlib
 import dataclasses
 import threading
 import time
-import uuid
+import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed
 
 from nngmix.experiments.cells import Cell, Outcome
-from nngmix.experiments.store import Store
+from nngmix.experiments.store import Store, StoreError
 from nngmix.experiments.worker import Failure, Worker
 
 Result = Outcome | Failure
@@ -45,12 +46,23 @@ def run_cells(
     time_limit : float, default=None
         Seconds that a cell may take.
     memory_limit : int, default=None
-        Bytes that a cell may allocate, where the system can limit that.
+        Bytes that a cell's process may allocate, libraries included, where the system can limit
+        that; Linux can.
 
     Yields
     ------
     Outcome or Failure
         In the order of finishing.
+
+    Raises
+    ------
+    ChildProcessError
+        If no process can be started, for which no cell is to blame.
+
+    Notes
+    -----
+    Whoever stops before the end (closes the generator, or presses Ctrl-C) stops the cells that
+    are running, too. Only those on a cluster run to their end, to nobody.
 
     Examples
     --------
@@ -58,47 +70,112 @@ def run_cells(
     >>> sorted(result.cell.seed for result in run_cells(cells, n_jobs=2))
     [0, 1]
     """
-    session = uuid.uuid4().hex
-    settings = (data_home, time_limit, memory_limit)
-    # Threads, each of which waits for a process of its own. A task a cell: joblib would bundle
-    # short ones, and an interruption would lose the bundle.
-    jobs = Parallel(n_jobs=n_jobs, prefer="threads", batch_size=1, return_as="generator_unordered")
-    results = jobs(delayed(_run_in_worker)(session, settings, cell) for cell in cells)
-    try:
-        yield from results
-    finally:
-        # First the processes, or the threads would go on waiting for them.
-        _close_workers(session)
-        with contextlib.suppress(Exception):
-            results.close()
+    with contextlib.closing(_Workers(data_home, time_limit, memory_limit)) as workers:
+        yield from _run_cells(cells, workers, n_jobs)
 
 
-_local = threading.local()
-_workers: dict[str, list[Worker] | None] = {}
-_workers_lock = threading.Lock()
+class _Workers:
+    """As many workers as there are threads that ask for one at a time."""
 
+    def __init__(
+        self, data_home: str | None, time_limit: float | None, memory_limit: int | None
+    ) -> None:
+        self._settings = data_home, time_limit, memory_limit
+        self._lock = threading.Lock()
+        self._all: list[Worker] = []
+        self._free: list[Worker] = []
+        self._closed = False
+        # What is wrong with the settings is said here, before a cell runs.
+        self._free.append(self._make())
 
-def _run_in_worker(session: str, settings: tuple[Any, ...], cell: Cell) -> Result:
-    """Run a cell in this thread's process; this is what goes to a cluster."""
-    if getattr(_local, "session", None) != session:
-        data_home, time_limit, memory_limit = settings
+    def __reduce__(self) -> tuple[Any, ...]:
+        # This is what goes to a cluster. The workers there are for all grids that come by: who
+        # started one may vanish without a word. Idle, they end by themselves.
+        return _workers_here, self._settings
+
+    def run(self, cell: Cell) -> Result:
+        """Run a cell in a worker that is free."""
+        with self._lock:
+            if self._closed:
+                return Failure(cell, "the grid was stopped", 0.0)
+            worker = self._free.pop() if self._free else self._make()
+        try:
+            return worker.run(cell)
+        finally:
+            with self._lock:
+                self._free.append(worker)
+
+    def close(self) -> None:
+        """End all workers; the cells that they are running fail."""
+        with self._lock:
+            self._closed = True
+        for worker in self._all:
+            worker.close()
+
+    def _make(self) -> Worker:
+        data_home, time_limit, memory_limit = self._settings
         worker = Worker(data_home, time_limit=time_limit, memory_limit=memory_limit)
-        with _workers_lock:
-            known = _workers.setdefault(session, [])
-            if known is None:  # closed meanwhile
-                worker.close()
-            else:
-                known.append(worker)
-        _local.session, _local.worker = session, worker
-    return _local.worker.run(cell)
+        self._all.append(worker)
+        return worker
 
 
-def _close_workers(session: str) -> None:
-    with _workers_lock:
-        known = _workers.get(session) or []
-        _workers[session] = None
-    for worker in known:
-        worker.close()
+_here: dict[tuple[Any, ...], _Workers] = {}
+_here_lock = threading.Lock()
+
+
+def _workers_here(*settings: Any) -> _Workers:
+    """Return the workers of this process for such settings."""
+    with _here_lock:
+        if settings not in _here:
+            _here[settings] = _Workers(*settings)
+        return _here[settings]
+
+
+def _run_cells(
+    cells: Iterable[Cell], workers: _Workers, n_jobs: int | None
+) -> Generator[Result, None, None]:
+    troubles: list[Exception] = []
+
+    def tasks() -> Iterator[Any]:
+        # joblib comes for these in threads of its own, too.
+        try:
+            for cell in cells:
+                yield delayed(workers.run)(cell)
+        except Exception as error:
+            troubles.append(error)
+            raise
+
+    # Threads, each of which waits for a process of its own. A task a cell: joblib would bundle
+    # short ones, and an interruption would lose the bundle. And few in advance: whoever shares
+    # the grid can have the others.
+    jobs = Parallel(
+        n_jobs=n_jobs,
+        prefer="threads",
+        batch_size=1,
+        pre_dispatch="n_jobs",
+        return_as="generator_unordered",
+    )
+    results: Any = None
+    try:
+        results = jobs(tasks())
+        for result in results:
+            if troubles:
+                break
+            yield result
+    except BaseException:
+        # First the processes, or the threads would go on waiting for them.
+        workers.close()
+        raise
+    finally:
+        if troubles:
+            workers.close()
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            # joblib warns of cells that were given up; whoever stops here knows.
+            warnings.simplefilter("ignore")
+            if results is not None:
+                results.close()
+    if troubles:
+        raise troubles[0]
 
 
 @dataclasses.dataclass
@@ -147,7 +224,8 @@ def run_grid(
     retry_failed : bool, default=False
         Whether to run cells again that failed in an earlier run.
     may_start : callable, default=None
-        Asked before each cell whether it may still be started; else it is left.
+        Asked before each cell whether it may still be started; else it is left. The question may
+        come from another thread, a little before a process is free.
     progress : callable, default=None
         Called at the start, and after each cell with its result (None: found finished by another
         run).
@@ -161,6 +239,8 @@ def run_grid(
     ------
     StoreError
         If a result can't be written. What was written before stays.
+    ChildProcessError
+        If no process can be started, for which no cell is to blame.
 
     Examples
     --------
@@ -184,6 +264,25 @@ def run_grid(
         else:
             todo.append(cell)
     tally.left = len(todo)
+    claimed: set[Cell] = set()
+    # Whether they failed, of the cells that another run has finished meanwhile.
+    found: deque[bool] = deque()
+    busy: list[Cell] = []
+
+    def claim() -> Iterator[Cell]:
+        """Yield what is for this run; joblib asks from other threads."""
+        for cell in todo:
+            if may_start is not None and not may_start(cell):
+                continue
+            record = known.records.get(cell)
+            state = store.claim(cell, retry_failed=record is not None, known=record)
+            if state == "ours":
+                claimed.add(cell)
+                yield cell
+            elif state == "busy":
+                busy.append(cell)
+            else:
+                found.append(state == "failed")
 
     def count(result: Result | None, *, failed: bool) -> None:
         tally.left -= 1
@@ -195,46 +294,26 @@ def run_grid(
 
     if progress is not None:
         progress(tally, None)
-    while todo:
-        busy: list[Cell] = []
-        troubles: list[BaseException] = []
-        started = False
-
-        def claimed(
-            todo: list[Cell] = todo,
-            busy: list[Cell] = busy,
-            troubles: list[BaseException] = troubles,
-        ) -> Iterator[Cell]:
-            # joblib calls this in its own threads, where an exception would be lost.
-            try:
-                for cell in todo:
-                    if may_start is not None and not may_start(cell):
-                        continue
-                    state = store.claim(cell, retry_failed=retry_failed)
-                    if state == "ours":
-                        yield cell
-                    elif state == "busy":
-                        busy.append(cell)
-                    else:
-                        count(None, failed=state == "failed")
-            except BaseException as error:
-                troubles.append(error)
-
-        running = run_cells(
-            claimed(),
-            n_jobs=n_jobs,
-            data_home=data_home,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-        )
-        with contextlib.closing(running):
-            for result in running:
-                started = True
-                store.record(result)
-                count(result, failed=isinstance(result, Failure))
-        if troubles:
-            raise troubles[0]
-        todo = busy
-        if todo and not started:
-            time.sleep(_LOOK)
+    workers = _Workers(data_home, time_limit, memory_limit)
+    try:
+        while todo:
+            ran = tally.ran
+            with contextlib.closing(_run_cells(claim(), workers, n_jobs)) as results:
+                for result in results:
+                    store.record(result)
+                    claimed.discard(result.cell)
+                    count(result, failed=isinstance(result, Failure))
+                    while found:
+                        count(None, failed=found.popleft())
+            while found:
+                count(None, failed=found.popleft())
+            todo, busy = busy, []
+            if todo and tally.ran == ran:
+                time.sleep(_LOOK)
+    finally:
+        workers.close()
+        # What was not finished is for others to run, however long this store stays open.
+        with contextlib.suppress(StoreError):
+            for cell in list(claimed):
+                store.release(cell)
     return tally

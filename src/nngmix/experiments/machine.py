@@ -1,7 +1,9 @@
 """What a run ran on, and with which versions: numbers mean little without."""
 
+import contextlib
 import os
 import platform
+import subprocess
 import sys
 from importlib import metadata
 from typing import Any
@@ -62,6 +64,12 @@ def _processor() -> str:
                         return line.split(":", 1)[1].strip()
         except OSError:
             pass
+    elif sys.platform == "darwin":
+        # platform.processor() tells the family only.
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            return told.stdout.strip()
     return platform.processor() or platform.machine()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import sqlite3
 import threading
@@ -126,21 +127,23 @@ class Results:
 class Store:
     """Finished cells in an SQLite file; open it with ``with``.
 
-    Several processes may have one store open: a cell that one of them has claimed is left alone
-    by the others until it is finished, or its process is gone, by whatever death. What was
-    recorded stays: each record is a transaction.
+    Several processes of a machine may have one store open: a cell that one of them has claimed is
+    left alone by the others until it is finished, or its process is gone, by whatever death. What
+    was recorded stays: each record is a transaction.
 
     Parameters
     ----------
     path : str or path
-        The file; made if it isn't there.
+        The file.
+    create : bool, default=True
+        Whether to make it if it isn't there.
 
     Raises
     ------
     ValueError
         If the file is something else than a store.
     StoreError
-        If it can't be read or written: no permission, a full disk.
+        If it can't be read or written: no such folder, no permission, a full disk.
 
     Examples
     --------
@@ -158,19 +161,31 @@ class Store:
     0.9
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self.path = Path(path)
+        # By its real name: whoever comes by way of a link must find the same locks.
+        self._place = self.path.resolve()
         self._run = uuid.uuid4().hex[:12]
         self._lock = threading.RLock()
         self._alive: FileLock | None = None
+        if self._place.is_dir():
+            raise StoreError(f"the store {str(path)!r} is a folder; it must be a file.")
+        if not self._place.parent.is_dir():
+            raise StoreError(
+                f"the store {str(path)!r} can't be made: there is no folder "
+                f"{str(self.path.parent)!r}."
+            )
         with self._told():
-            # Cells are claimed in the threads that hand them out.
             self._db = sqlite3.connect(
-                self.path, timeout=60, isolation_level=None, check_same_thread=False
+                f"{self._place.as_uri()}?mode={'rwc' if create else 'rw'}",
+                uri=True,
+                timeout=60,
+                isolation_level=None,
+                # Cells are claimed in the threads that hand them out.
+                check_same_thread=False,
             )
         try:
-            with self._told():
-                self._check()
+            self._check(create)
         except BaseException:
             self._db.close()
             raise
@@ -184,16 +199,25 @@ class Store:
     def close(self) -> None:
         """Give back what was claimed and not finished, and close the file."""
         with self._lock:
-            # The lock below is released in any case, and with it all claims.
-            with contextlib.suppress(StoreError), self._writing():
+            if self._alive is None:
+                self._db.close()
+                return
+            # Whatever fails here: the lock is released below, and with it all claims.
+            with contextlib.suppress(StoreError, ValueError), self._writing():
                 self._db.execute("DELETE FROM claims WHERE run = ?", (self._run,))
+                self._clear_up()
+            # The last one to close leaves a plain file, without a log beside it.
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA busy_timeout = 0")
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
-            if self._alive is not None:
-                self._alive.release()
-                Path(self._alive.lock_file).unlink(missing_ok=True)
-                self._alive = None
+            self._alive.release()
+            _remove(self._lock_path(self._run))
+            self._alive = None
 
-    def claim(self, cell: Cell, *, retry_failed: bool = False) -> Claim:
+    def claim(
+        self, cell: Cell, *, retry_failed: bool = False, known: Record | None = None
+    ) -> Claim:
         """Reserve a cell for this run.
 
         Parameters
@@ -202,6 +226,8 @@ class Store:
             Which.
         retry_failed : bool, default=False
             Whether a cell that failed may be run again.
+        known : Record, default=None
+            The failure that `retry_failed` is about; a later one stays. None is any.
 
         Returns
         -------
@@ -209,18 +235,23 @@ class Store:
             "ours": run it; "done", "failed": it was run; "busy": another run has it in hand.
         """
         key = cell.key
-        with self._lock, self._writing():
-            found = self._db.execute("SELECT reason FROM cells WHERE key = ?", (key,)).fetchone()
-            if found is not None and found[0] is None:
-                return "done"
-            if found is not None and not retry_failed:
-                return "failed"
+        with self._lock:
             self._register()
-            owner = self._db.execute("SELECT run FROM claims WHERE key = ?", (key,)).fetchone()
-            if owner is not None and owner[0] != self._run and self._is_alive(owner[0]):
-                return "busy"
-            self._db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (key, self._run))
-            return "ours"
+            with self._writing():
+                found = self._db.execute(
+                    "SELECT reason, run, finished FROM cells WHERE key = ?", (key,)
+                ).fetchone()
+                if found is not None and found[0] is None:
+                    return "done"
+                if found is not None and not (
+                    retry_failed and (known is None or (known.run, known.finished) == found[1:])
+                ):
+                    return "failed"
+                owner = self._db.execute("SELECT run FROM claims WHERE key = ?", (key,)).fetchone()
+                if owner is not None and owner[0] != self._run and self._is_alive(owner[0]):
+                    return "busy"
+                self._db.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (key, self._run))
+                return "ours"
 
     def release(self, cell: Cell) -> None:
         """Give back a cell that was claimed and will not be run."""
@@ -229,10 +260,11 @@ class Store:
 
     def record(self, result: Outcome | Failure) -> None:
         """Write what a cell came to."""
-        with self._lock, self._writing():
+        with self._lock:
             self._register()
-            self._insert("INSERT OR REPLACE", Record(result, self._run, time.time()))
-            self._db.execute("DELETE FROM claims WHERE key = ?", (result.cell.key,))
+            with self._writing():
+                self._insert("INSERT OR REPLACE", Record(result, self._run, time.time()))
+                self._db.execute("DELETE FROM claims WHERE key = ?", (result.cell.key,))
 
     def add(self, results: Results) -> int:
         """Take over cells that were run elsewhere; those that are here already stay as they are.
@@ -262,8 +294,9 @@ class Store:
 
     def results(self) -> Results:
         """Read everything."""
-        with self._lock, self._told():
-            names = ", ".join(_COLUMNS)
+        names = ", ".join(_COLUMNS)
+        # One transaction: each cell's run is among the runs.
+        with self._lock, self._transaction("DEFERRED"):
             rows = self._db.execute(f"SELECT {names} FROM cells ORDER BY key").fetchall()
             runs = self._db.execute("SELECT run, started, machine FROM runs").fetchall()
         return _as_results(
@@ -279,19 +312,17 @@ class Store:
             f"{how} INTO cells (key, {', '.join(row)}) VALUES ({marks})", (key, *row.values())
         )
 
-    def _check(self) -> None:
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        (n_tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != _APPLICATION and (application or n_tables):
-            raise ValueError(f"{str(self.path)!r} is an SQLite file, but no store of nngmix.")
-        if version > _VERSION:
-            raise ValueError(
-                f"{str(self.path)!r} was written by a newer nngmix: its layout is {version}, and "
-                f"this one knows {_VERSION}."
-            )
+    def _check(self, create: bool) -> None:
+        # One transaction: another process may be making it at this moment.
+        with self._transaction("DEFERRED"):
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            (n_tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application == _APPLICATION:
+            _check_layout(self.path, version)
             return
+        if application or n_tables or not create:
+            raise ValueError(f"{str(self.path)!r} is an SQLite file, but no store of nngmix.")
         with self._writing():
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
@@ -302,16 +333,48 @@ class Store:
         """Make this run known, and hold a lock for as long as the process lives."""
         if self._alive is not None:
             return
-        alive = FileLock(self._lock_path(self._run))
-        alive.acquire(timeout=0)
-        self._db.execute(
-            "INSERT OR IGNORE INTO runs VALUES (?, ?, ?)",
-            (self._run, time.time(), json.dumps(describe_machine())),
-        )
+        machine = json.dumps(describe_machine())
+        # Not of the thread that happens to claim first: another one closes.
+        alive = FileLock(self._lock_path(self._run), thread_local=False)
+        try:
+            with self._told():
+                self._set_pace()
+            # Others look at locks in transactions only: they see both this one's or neither.
+            with self._writing():
+                alive.acquire(timeout=0)
+                self._clear_up()
+                self._db.execute(
+                    "INSERT OR IGNORE INTO runs VALUES (?, ?, ?)", (self._run, time.time(), machine)
+                )
+        except BaseException:
+            alive.release()
+            _remove(self._lock_path(self._run))
+            raise
         self._alive = alive
 
+    def _set_pace(self) -> None:
+        """Write a log, where the file system allows that: it needs no wait for the disk.
+
+        A process that dies loses nothing by it; a machine that does may lose its last cells.
+        """
+        with contextlib.suppress(sqlite3.OperationalError):
+            (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode == "wal":
+                self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _clear_up(self) -> None:
+        """Forget what dead runs have left."""
+        prefix, suffix = self._lock_path("*").name.split("*")
+        left = {run for (run,) in self._db.execute("SELECT DISTINCT run FROM claims")}
+        for path in self._place.parent.iterdir():
+            if path.name.startswith(prefix) and path.name.endswith(suffix):
+                left.add(path.name[len(prefix) : -len(suffix)])
+        for run in left - {self._run}:
+            if not self._is_alive(run):
+                self._db.execute("DELETE FROM claims WHERE run = ?", (run,))
+
     def _lock_path(self, run: str) -> Path:
-        return self.path.with_name(f"{self.path.name}-run-{run}.lock")
+        return self._place.with_name(f"{self._place.name}-run-{run}.lock")
 
     def _is_alive(self, run: str) -> bool:
         path = self._lock_path(run)
@@ -324,14 +387,17 @@ class Store:
         except Timeout:
             return True
         lock.release()
-        path.unlink(missing_ok=True)
+        _remove(path)
         return False
 
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return self._transaction("IMMEDIATE")
+
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _transaction(self, kind: str) -> Iterator[None]:
         """Make what happens inside one transaction."""
         with self._told():
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"BEGIN {kind}")
             try:
                 yield
                 self._db.execute("COMMIT")
@@ -346,10 +412,12 @@ class Store:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, OSError) as error:
             text = str(error)
-            if "not a database" in text or "malformed" in text:
+            if "not a database" in text:
                 raise ValueError(f"{str(self.path)!r} is no store of nngmix: {text}.") from error
+            if "malformed" in text:
+                raise StoreError(f"the store {str(self.path)!r} is damaged: {text}.") from error
             # A limit on the size of files comes back as an error of the disk.
             hint = " (is the disk full?)" if "I/O" in text else ""
             raise StoreError(
@@ -358,8 +426,24 @@ class Store:
             ) from error
 
 
+def _check_layout(path: Path, version: int) -> None:
+    if version > _VERSION:
+        raise ValueError(
+            f"{str(path)!r} was written by a newer nngmix: its layout is {version}, and this one "
+            f"knows {_VERSION}."
+        )
+
+
+def _remove(path: Path) -> None:
+    # Where others look at it right now, Windows keeps it: the next run takes it away.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
 def read_results(path: str | os.PathLike[str]) -> Results:
     """Read the cells of a store, or of a Parquet file made from one.
+
+    A store may be in use: what is finished so far is read.
 
     Parameters
     ----------
@@ -376,14 +460,18 @@ def read_results(path: str | os.PathLike[str]) -> Results:
         If there is no such file.
     ValueError
         If it is neither.
+    StoreError
+        If the store can't be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(2, "no such file", str(path))
     with path.open("rb") as file:
-        if file.read(4) == b"PAR1":
-            return _read_parquet(path)
-    with Store(path) as store:
+        start = file.read(4)
+    if start == b"PAR1":
+        return _read_parquet(path)
+    if not start:
+        # A run that was killed as it made the store.
+        return Results({}, {})
+    with Store(path, create=False) as store:
         return store.results()
 
 
@@ -402,7 +490,8 @@ def write_parquet(results: Results, path: str | os.PathLike[str]) -> None:
     schema = pa.schema([(name, types[kind.split()[0]]) for name, kind in _COLUMNS.items()])
     used = {row["run"] for row in rows}
     runs = {run: about for run, about in sorted(results.runs.items()) if run in used}
-    table = pa.Table.from_pylist(rows, schema.with_metadata({"nngmix_runs": json.dumps(runs)}))
+    metadata = {"nngmix_layout": str(_VERSION), "nngmix_runs": json.dumps(runs)}
+    table = pa.Table.from_pylist(rows, schema.with_metadata(metadata))
     with replacing(Path(path)) as beside:
         pq.write_table(table, beside, compression="zstd", compression_level=19)
 
@@ -415,6 +504,7 @@ def _read_parquet(path: Path) -> Results:
     metadata = table.schema.metadata or {}
     if b"nngmix_runs" not in metadata or not set(_COLUMNS) <= set(table.column_names):
         raise ValueError(f"{str(path)!r} is a Parquet file, but not one of nngmix's cells.")
+    _check_layout(path, int(metadata.get(b"nngmix_layout", 1)))
     return _as_results(table.to_pylist(), json.loads(metadata[b"nngmix_runs"]))
 
 
@@ -434,7 +524,8 @@ def _as_row(record: Record) -> dict[str, Any]:
     else:
         row["reason"] = result.reason
     row |= {"seconds": result.seconds, "run": record.run, "finished": record.finished}
-    return {name: row[name] for name in _COLUMNS}
+    # SQLite has no NaN.
+    return {name: None if row[name] != row[name] else row[name] for name in _COLUMNS}
 
 
 def _as_results(rows: Iterable[dict[str, Any]], runs: dict[str, dict[str, Any]]) -> Results:
@@ -446,14 +537,11 @@ def _as_results(rows: Iterable[dict[str, Any]], runs: dict[str, dict[str, Any]])
         cell = Cell(**fields)
         result: Outcome | Failure
         if row["reason"] is None:
-            result = Outcome(
-                cell,
-                row["aucroc"],
-                row["aucpr"],
-                row["seconds"],
-                float("nan") if row["cpu_seconds"] is None else row["cpu_seconds"],
-                row["peak_bytes"],
+            aucroc, aucpr, cpu_seconds = (
+                math.nan if row[name] is None else row[name]
+                for name in ("aucroc", "aucpr", "cpu_seconds")
             )
+            result = Outcome(cell, aucroc, aucpr, row["seconds"], cpu_seconds, row["peak_bytes"])
         else:
             result = Failure(cell, row["reason"], row["seconds"])
         records[cell] = Record(result, row["run"], row["finished"])
