@@ -23,6 +23,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 
 QUICK = ("--quick", "--detectors", "MLP", "--samplers", "NNG-Mix,Mixup")
+# The baseline and the control on three datasets.
+FEWEST = ("--quick", "--detectors", "MLP", "--samplers", "Baseline")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,7 @@ class TestQuick:
         assert "12 cells taken over" in result.err
         assert read_results(tmp_path / "cells.sqlite").records == read_results(known).records
 
+    @pytest.mark.slow
     def test_two_detectors_and_seeds(self, nngmix, empty, tmp_path):
         pytest.importorskip("torch", reason="torch is not installed")
         result = nngmix(
@@ -186,6 +189,7 @@ class TestPublished:
         assert "paper 0.813" in page
         assert "17" in re.search(r"No file here[^<]*", page)[0]
 
+    @pytest.mark.slow
     def test_missing_and_wrong_files_are_named(self, nngmix, adbench_home, tmp_path):
         home = tmp_path / "data"
         (home / "Classical").mkdir(parents=True)
@@ -241,6 +245,7 @@ class TestFetching:
         assert "Nothing can be run: none of the files needed is in" in result.out
         assert "Nothing of it was run yet" in (tmp_path / "out" / "report.html").read_text()
 
+    @pytest.mark.slow
     def test_not_asked_to(self, nngmix, tmp_path, monkeypatch):
         monkeypatch.setenv("NNGMIX_DATA", str(tmp_path / "data"))
         monkeypatch.setenv("NNGMIX_ADBENCH_URL", "http://127.0.0.1:9")
@@ -280,7 +285,7 @@ class TestDryRun:
 
 class TestEnds:
     def test_budget(self, nngmix, empty, tmp_path):
-        call = ("reproduce", "table-1", *QUICK, "--data", empty, "--output", tmp_path)
+        call = ("reproduce", "table-1", *FEWEST, "--data", empty, "--output", tmp_path)
         first = nngmix(*call, "--budget", "0.2s")
         assert first.code == 0
         n = int(
@@ -289,20 +294,20 @@ class TestEnds:
         assert n > 0
         second = nngmix(*call)
         assert second.code == 0
-        assert len(read_results(tmp_path / "cells.sqlite").outcomes) == 12
+        assert len(read_results(tmp_path / "cells.sqlite").outcomes) == 6
 
     def test_failed_cells_are_told_kept_and_run_again(self, nngmix, empty, tmp_path):
-        call = ("reproduce", "table-1", *QUICK, "--data", empty, "--output", tmp_path)
+        call = ("reproduce", "table-1", *FEWEST, "--data", empty, "--output", tmp_path)
         first = nngmix(*call, "--time-limit", "0.001s")
         assert first.code == 1
-        assert "12 of 12 cells failed (time limit of 0.001 s); --retry-failed" in first.err
+        assert "6 of 6 cells failed (time limit of 0.001 s); --retry-failed" in first.err
         assert "time limit of 0.001 s" in (tmp_path / "report.html").read_text()
         again = nngmix(*call)
         assert again.code == 1
         assert not read_results(tmp_path / "cells.sqlite").outcomes
         third = nngmix(*call, "--retry-failed")
         assert third.code == 0
-        assert len(read_results(tmp_path / "cells.sqlite").outcomes) == 12
+        assert len(read_results(tmp_path / "cells.sqlite").outcomes) == 6
 
     @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT can't be sent on Windows")
     def test_interrupted(self, empty, tmp_path):
@@ -402,8 +407,9 @@ class TestReport:
         assert "not one of nngmix's cells" in result.err
         assert not (folder / "out").exists()
 
+    @pytest.mark.slow
     def test_leak_free_cells_apart(self, nngmix, empty, tmp_path):
-        call = ("reproduce", "table-1", *QUICK, "--data", empty, "--output", tmp_path)
+        call = ("reproduce", "table-1", *FEWEST, "--data", empty, "--output", tmp_path)
         assert nngmix(*call, "--leak-free").code == 0
         assert "Split without leaks" in (tmp_path / "report.html").read_text()
         assert nngmix("report", tmp_path / "cells.sqlite", "--output", tmp_path / "other").code == 0

@@ -103,6 +103,12 @@ def test_whatever_is_missing_columns_stay_comparable(data):
     [block] = summary.blocks
     assert list(block.datasets) == used
     assert sum(block.failures.values()) == len(failed)
+    assert list(block.n_seeds) == [sum((d, s) in whole for s in seeds) for d in used]
+    assert set(block.seeds) == {s for s in seeds if used and all((d, s) in whole for d in used)}
+    for i, seed in enumerate(block.seeds):
+        for j, dataset in enumerate(used):
+            expected = [score(TABLE_1.cell(learner, c, dataset, seed)) for c in block.columns]
+            assert block.by_seed[i, j] == pytest.approx(expected)
     assert set(block.incomplete) == set(files) - set(used)
     for column in TABLE_1.columns:
         if used:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nngmix.datasets import verify_adbench
 from nngmix.experiments.paper import Column
-from nngmix.experiments.pictures import draw_boundaries, draw_generated, draw_vertebral
+from nngmix.experiments.pictures import (
+    VERTEBRAL,
+    draw_boundaries,
+    draw_generated,
+    draw_vertebral,
+)
 from nngmix.experiments.summary import Block, Summary
+from nngmix.experiments.tables import chance, count, name_seeds
 from nngmix.experiments.verdicts import Ranking
 from nngmix.plotting import (
     Panel,
@@ -95,7 +102,7 @@ def draw(summary: Summary, rankings: Sequence[Ranking], home: Path) -> Iterator[
     if name in special:
         yield from special[name](summary)
     elif name == "figure-6":
-        if (home / "Classical" / "39_vertebral.npz").is_file():
+        if verify_adbench(VERTEBRAL, data_home=home)[VERTEBRAL] == "ok":
             yield Picture(
                 name,
                 "t-SNE of the training rows of vertebral with 10 % of its anomalies labelled, and "
@@ -109,13 +116,18 @@ def draw(summary: Summary, rankings: Sequence[Ranking], home: Path) -> Iterator[
         yield Picture(
             f"{name}-ranks-{r.detector.lower().replace(' ', '-')}",
             f"{r.detector}: average rank of each sampler over {r.n_datasets} datasets, 1 is best. "
-            "A bar joins samplers that Nemenyi's test can't tell apart (5 %); Friedman's test: "
-            f"p = {r.ranks.p_value:.2g}.",
+            "A bar joins samplers that Nemenyi's test can't tell apart (5 %); Friedman's test of "
+            f"all being alike has p {_equals(r.ranks.p_value)}.",
             plot_critical_difference(
                 r.samplers, r.ranks.average_ranks, r.ranks.critical_difference
             ),
             folded=place > 0,
         )
+
+
+def _equals(p_value: float) -> str:
+    text = chance(p_value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _figure_1(summary: Summary) -> Iterator[Picture]:
@@ -131,7 +143,8 @@ def _figure_8(summary: Summary) -> Iterator[Picture]:
     yield Picture(
         "figure-8",
         "Where a support vector machine calls a row an anomaly (shaded), trained without and with "
-        "pseudo-anomalies.",
+        "pseudo-anomalies. Labelled anomalies (stars), unlabelled rows (grey), pseudo-anomalies "
+        "(blue).",
         draw_boundaries()[0],
         kind="png",
     )
@@ -153,7 +166,7 @@ def _of(summary: Summary, panel: str, series: str) -> list[Column]:
 
 
 _FIGURE_3 = (
-    ("(a)", "pseudo-anomalies for each labelled anomaly"),
+    ("(a)", "pseudo-anomalies per labelled one"),
     ("(b)", "labelled anomalies"),
 )
 
@@ -224,11 +237,17 @@ def _figure_5(summary: Summary) -> Iterator[Picture]:
 
 def _figure_7(summary: Summary) -> Iterator[Picture]:
     for block in summary.full_blocks:
+        # Where the datasets have no seed in common, there are no means of seeds.
+        if not block.seeds:
+            continue
+        over = f"mean AUCROC over {count(len(block.datasets), 'dataset')}"
         yield Picture(
             "figure-7",
-            f"{block.learner.label}: mean AUCROC of each seed over {len(block.datasets)} datasets "
-            "(faint), and their mean (bold).",
-            plot_seeds([c.series for c in block.columns], block.by_seed.T),
+            f"{block.learner.label}: {over}, of each seed (faint), and the mean of "
+            f"{name_seeds(block.seeds)} (bold)."
+            if len(block.seeds) > 1
+            else f"{block.learner.label}: {over}, {name_seeds(block.seeds)} alone.",
+            plot_seeds([c.series for c in block.columns], block.by_seed.mean(axis=1).T),
         )
 
 

@@ -118,6 +118,9 @@ def draw_boundaries(
     panels = figure.subplots(lines, 2, sharex=True, sharey=True, squeeze=False).ravel()
     for panel in panels[len(samplers) :]:
         panel.remove()
+    # Each boundary is drawn as far as its own rows reach; the panels show what all have.
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = 0.08 * (high - low)
     shares = {}
     for panel, (name, sampler) in zip(panels, samplers.items(), strict=False):
         X_train, y_train = (X, y) if sampler is None else sampler.fit_resample(X, y)
@@ -130,5 +133,9 @@ def draw_boundaries(
             X[y == 1],
             None if sampler is None else X_train[len(X) :],
             title=f"{name}\n{shares[name]:.1%} of the unlabelled rows called anomalies",
+        )
+        panel.set(
+            xlim=(low[0] - margin[0], high[0] + margin[0]),
+            ylim=(low[1] - margin[1], high[1] + margin[1]),
         )
     return figure, shares

@@ -146,8 +146,8 @@ def order_cells(cells: Iterable[Cell], durations: Durations) -> list[Cell]:
 
     Cells that are compared with one another (one dataset, detector and split; all samplers) stay
     together, since one without the others says little. Of such blocks the quick ones come first;
-    and a further seed counts for less than the first, as 1 / (n (n + 1)), which is what the n-th
-    takes off the variance of a mean of seeds.
+    and a further seed counts for less than the first: the n-th as 2 / (n (n + 1)), which is about
+    how much less it takes off the variance of a mean of seeds.
 
     Parameters
     ----------

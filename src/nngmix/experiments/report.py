@@ -22,10 +22,11 @@ from nngmix.experiments.tables import (
     as_csv,
     as_latex,
     as_markdown,
+    chance,
+    count,
+    describe_seeds,
     lay_out,
-    name_seeds,
     number,
-    signed,
 )
 from nngmix.experiments.verdicts import (
     Versus,
@@ -34,6 +35,7 @@ from nngmix.experiments.verdicts import (
     make_facts,
     rank_columns,
 )
+from nngmix.plotting.style import signed
 from nngmix.replacing import replacing
 
 
@@ -91,7 +93,8 @@ def write_report(
         ``cells.parquet`` every cell.
     targets : iterable of str, default=()
         Names in :data:`nngmix.experiments.paper.TARGETS` that the page shall have even without a
-        number. All that has numbers is there anyway.
+        number. What else has numbers is there anyway, but not on the built-in datasets, which are
+        every suite's.
     data_home : str, default=None
         Where ADBench's files are: to tell a dataset without a file from one that was not run.
     protocol : {"adbench", "leak-free"}, default="adbench"
@@ -108,10 +111,17 @@ def write_report(
         If matplotlib or jinja2 is not installed.
     """
     wanted = set(targets)
+
+    def is_shown(target: Target) -> bool:
+        if target.name in wanted:
+            return True
+        summary = summarise(target, results, protocol=protocol)
+        return summary.has_numbers and not (summary.builtin and wanted)
+
     sections = [
         make_section(target, results, data_home=data_home, protocol=protocol)
-        for name, target in TARGETS.items()
-        if name in wanted or summarise(target, results, protocol=protocol).has_numbers
+        for target in TARGETS.values()
+        if is_shown(target)
     ]
     tables, figures = folder / "tables", folder / "figures"
     for place in (tables, figures):
@@ -132,7 +142,8 @@ def write_report(
             _write(figures / f"{picture.name}.{picture.kind}", drawn[picture.name])
     write_parquet(results, folder / "cells.parquet")
     page = folder / "report.html"
-    _write(page, render_page(sections, results, drawn).encode())
+    counted = {c: r for c, r in results.records.items() if c.protocol == protocol}
+    _write(page, render_page(sections, Results(counted, results.runs), drawn).encode())
     return page
 
 
@@ -170,7 +181,7 @@ def make_section(
     return Section(
         target,
         summary,
-        lay_out(summary) if has_numbers else None,
+        lay_out(summary, absent) if has_numbers else None,
         versus,
         tuple(draw(summary, rank_columns(summary), home))
         if has_numbers or not target.columns
@@ -207,6 +218,7 @@ def render_page(sections: Sequence[Section], results: Results, drawn: dict[str, 
         kind = {"svg": "image/svg+xml", "png": "image/png"}[picture.kind]
         return f"data:{kind};base64,{b64encode(drawn[picture.name]).decode()}"
 
+    failures = Counter((f.reason, f.cell.detector) for f in results.failures)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nngmix.experiments"),
         autoescape=True,
@@ -214,7 +226,14 @@ def render_page(sections: Sequence[Section], results: Results, drawn: dict[str, 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "isnan": math.isnan}
+    environment.filters |= {
+        "chance": chance,
+        "count": count,
+        "isnan": math.isnan,
+        "number": number,
+        "short": lambda dataset: dataset.split("/")[-1],
+        "signed": signed,
+    }
     return environment.get_template("report.html.jinja").render(
         sections=sections,
         shown=[s for s in sections if s.layout is not None or s.pictures],
@@ -222,17 +241,17 @@ def render_page(sections: Sequence[Section], results: Results, drawn: dict[str, 
         overview=_overview(sections),
         machines=describe_runs(results),
         costs=describe_costs(results),
-        failures=Counter((f.reason, f.cell.detector) for f in results.failures).most_common(),
+        failures=sorted(failures.items(), key=lambda item: (-item[1], item[0])),
         n_outcomes=len(results.outcomes),
         n_failures=len(results.failures),
-        name_seeds=name_seeds,
         any_builtin=any(s.summary.builtin for s in sections if s.layout is not None),
     )
 
 
-def _overview(sections: Sequence[Section]) -> list[dict[str, Any]]:
+def _overview(sections: Sequence[Section]) -> list[tuple[Target, str, list[dict[str, Any]]]]:
     """Sum the tables up for the head of the page: a line for each detector and label ratio."""
-    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    seen = set()
+    groups: dict[tuple[Target, str], list[dict[str, Any]]] = defaultdict(list)
     for section in sections:
         summary = section.summary
         if section.layout is None or not section.target.name.startswith("table"):
@@ -246,17 +265,6 @@ def _overview(sections: Sequence[Section]) -> list[dict[str, Any]]:
                 baseline = next(
                     (c for c in block.columns if (c.series, c.panel) == ("Baseline", panel)), None
                 )
-                line = {
-                    "target": section.target,
-                    "panel": panel,
-                    "detector": block.learner.label,
-                    "n_datasets": len(block.datasets),
-                    "n_files": len(summary.datasets),
-                    "seeds": block.seeds,
-                    "baseline": summary.entry(block.learner, baseline) if baseline else None,
-                    "control": summary.entry(block.learner, control) if control else None,
-                    "nng_mix": summary.entry(block.learner, column),
-                }
                 # Tables I, IV, VI and VIII share these cells, and the first is enough.
                 same = (
                     section.target.suite,
@@ -264,8 +272,23 @@ def _overview(sections: Sequence[Section]) -> list[dict[str, Any]]:
                     column.label_ratio,
                     section.target.by_dataset,
                 )
-                lines.setdefault(same, line)
-    return list(lines.values())
+                if same in seen:
+                    continue
+                seen.add(same)
+                about = f"{section.target.suite}, {100 * column.label_ratio:g} % labelled"
+                groups[section.target, about].append(
+                    {
+                        "detector": block.learner.label,
+                        "n_datasets": len(block.datasets),
+                        "n_files": len(summary.datasets),
+                        "seeds": describe_seeds(block),
+                        "entries": [
+                            None if c is None else summary.entry(block.learner, c)
+                            for c in (baseline, control, column)
+                        ],
+                    }
+                )
+    return [(target, about, lines) for (target, about), lines in groups.items()]
 
 
 def describe_runs(results: Results) -> list[dict[str, Any]]:
@@ -303,7 +326,7 @@ def _machine(about: dict[str, Any]) -> str:
     if not about:
         return "unknown machine"
     memory = f", {about['memory'] / 2**30:.0f} GiB" if about.get("memory") else ""
-    return f"{about['processor']}, {about['cores']} cores{memory}, {about['system']}"
+    return f"{about['processor']}, {count(about['cores'], 'core')}{memory}, {about['system']}"
 
 
 def _versions(about: dict[str, Any]) -> str:

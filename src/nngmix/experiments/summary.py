@@ -35,7 +35,7 @@ class Entry:
         `ours` minus that of ``Duplicate`` with as many copies, on the same cells; NaN for the
         baseline and the control themselves.
     n_datasets, n_seeds : int
-        What is behind `ours`; seeds are those that all these datasets have.
+        What is behind `ours`: so many datasets, each with so many seeds or more.
     """
 
     ours: float = NAN
@@ -65,11 +65,13 @@ class Block:
     datasets : tuple of str
         Those that have a number in all these columns for one seed at least: only they count.
     seeds : tuple of int
-        Those that all these datasets have.
+        Those that all these datasets have; a dataset may have more.
     aucroc, aucpr : ndarray of shape (n_datasets, n_columns)
         Mean over a dataset's seeds.
-    by_seed : ndarray of shape (n_seeds, n_columns)
-        AUCROC of each of `seeds`, mean over `datasets`.
+    by_seed : ndarray of shape (n_seeds, n_datasets, n_columns)
+        AUCROC with each of `seeds`.
+    n_seeds : tuple of int
+        How many seeds each dataset has in all columns.
     scarce : tuple of Column
         Columns that were run on less than half of the datasets that others were run on; left out.
     incomplete : tuple of str
@@ -85,6 +87,7 @@ class Block:
     aucroc: NDArray[np.float64]
     aucpr: NDArray[np.float64]
     by_seed: NDArray[np.float64]
+    n_seeds: tuple[int, ...]
     scarce: tuple[Column, ...] = ()
     incomplete: tuple[str, ...] = ()
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -97,11 +100,15 @@ class Block:
         return Entry(
             ours=float(self.aucroc[:, at].mean()),
             published=published,
-            spread=float(self.by_seed[:, at].std(ddof=1)) if len(self.seeds) > 1 else NAN,
+            spread=(
+                float(self.by_seed[:, :, at].mean(axis=1).std(ddof=1))
+                if len(self.seeds) > 1
+                else NAN
+            ),
             aucpr=float(self.aucpr[:, at].mean()),
             over_control=float(self.gains(column).mean()),
             n_datasets=len(self.datasets),
-            n_seeds=len(self.seeds),
+            n_seeds=min(self.n_seeds),
         )
 
     def dataset_entry(self, column: Column, dataset: str, published: float) -> Entry:
@@ -115,7 +122,7 @@ class Block:
             aucpr=float(self.aucpr[row, at]),
             over_control=float(self.gains(column)[row]),
             n_datasets=1,
-            n_seeds=len(self.seeds),
+            n_seeds=self.n_seeds[row],
         )
 
     def gains(self, column: Column) -> NDArray[np.float64]:
@@ -317,9 +324,7 @@ def _block(
                 table[i, j] = np.mean([getattr(found[c][d, s], metric) for s in own])
         return table
 
-    by_seed = np.array(
-        [[np.mean([found[c][d, s].aucroc for d in used]) for c in columns] for s in common]
-    )
+    by_seed = np.array([[[found[c][d, s].aucroc for c in columns] for d in used] for s in common])
     touched = {d for cells in found.values() for d, _ in cells}
     return Block(
         learner,
@@ -328,7 +333,8 @@ def _block(
         common,
         means("aucroc"),
         means("aucpr"),
-        by_seed.reshape(len(common), len(columns)),
+        by_seed.reshape(len(common), len(used), len(columns)),
+        tuple(sum((d, s) in whole for s in seeds) for d in used),
         scarce,
         tuple(d for d in datasets if d in touched and d not in used),
         dict(failures),

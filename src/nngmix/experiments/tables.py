@@ -4,9 +4,10 @@ import csv
 import dataclasses
 import io
 import math
+from collections.abc import Collection
 from typing import Any
 
-from nngmix.experiments.summary import Entry, Summary
+from nngmix.experiments.summary import Block, Entry, Summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Line:
         A number for each head.
     is_mean : bool
         Whether it sums up the lines before it.
+    note : str
+        Why it has no number of ours, where it stands for a dataset.
     """
 
     panel: str
@@ -28,6 +31,7 @@ class Line:
     x: str
     entries: tuple[Entry, ...]
     is_mean: bool = False
+    note: str = ""
 
     @property
     def label(self) -> str:
@@ -67,44 +71,70 @@ class Layout:
     heads : tuple of Head
         The columns.
     lines : tuple of Line
-        From top to bottom.
+        From top to bottom; only those that have a number, of ours or published.
+    not_run : tuple of str
+        Labels of the lines that have none.
     """
 
     corner: str
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
+    not_run: tuple[str, ...] = ()
 
 
-def lay_out(summary: Summary) -> Layout:
+def lay_out(summary: Summary, absent: Collection[str] = ()) -> Layout:
     """Lay a summary out: a line for each sampler, or for each dataset.
 
     Parameters
     ----------
     summary : Summary
         A table or figure, filled.
+    absent : collection of str, default=()
+        Datasets without a file, to be marked where each has a line.
 
     Returns
     -------
     Layout
         The paper has samplers across and detectors down; the other way round it is narrow enough
         for a page and a phone, and the control stands right above what it is the control of.
+
+    Examples
+    --------
+    >>> from nngmix.experiments import Outcome, Results
+    >>> from nngmix.experiments.paper import TARGETS, list_cells
+    >>> from nngmix.experiments.store import Record
+    >>> from nngmix.experiments.summary import summarise
+    >>> table = TARGETS["table-8"]
+    >>> cells = list_cells(table, ["Classical/45_wine"])
+    >>> results = Results({c: Record(Outcome(c, 0.9, 0.8, 1.0), "run", 0.0) for c in cells}, {})
+    >>> layout = lay_out(summarise(table, results))
+    >>> layout.heads
+    (Head(label='DeepSAD', behind='1 dataset, seed 0'),)
+    >>> [line.label for line in layout.lines]
+    ['Baseline', 'Duplicate 10×', 'Cutout+GN 10×', 'CutMix+GN 10×', 'NNG-Mix 10×']
     """
     if summary.target.by_dataset and summary.full_blocks:
-        return _by_dataset(summary)
+        return _by_dataset(summary, absent)
     blocks, averaged = summary.full_blocks, summary.averaged
-    heads = [Head(b.learner.label, _behind(len(b.datasets), b.seeds)) for b in blocks]
-    lines = []
+    heads = [Head(block.learner.label, _behind(block)) for block in blocks]
+    lines, not_run = [], []
     for column in summary.target.columns:
         entries = [summary.entry(block.learner, column) for block in blocks]
         if len(averaged) > 1:
             entries.append(summary.average(column))
-        lines.append(Line(column.panel, column.series, column.x, tuple(entries)))
+        line = Line(column.panel, column.series, column.x, tuple(entries))
+        if any(not (math.isnan(e.ours) and math.isnan(e.published)) for e in entries):
+            lines.append(line)
+        else:
+            not_run.append(line.label)
     if len(averaged) > 1:
-        heads.append(Head("Average", f"of {', '.join(b.learner.label for b in averaged)}"))
-    return Layout("sampler", tuple(heads), tuple(lines))
+        whole = len(averaged) == len(blocks)
+        of = f"these {len(blocks)}" if whole else ", ".join(b.learner.label for b in averaged)
+        heads.append(Head("Average", f"of {of}"))
+    return Layout("sampler", tuple(heads), tuple(lines), tuple(not_run))
 
 
-def _by_dataset(summary: Summary) -> Layout:
+def _by_dataset(summary: Summary, absent: Collection[str]) -> Layout:
     [block] = summary.full_blocks
     columns = summary.target.columns
     heads = tuple(Head(" ".join(p for p in (c.series, c.x) if p)) for c in columns)
@@ -114,38 +144,85 @@ def _by_dataset(summary: Summary) -> Layout:
             block.dataset_entry(c, dataset, summary.published(block.learner, c, dataset))
             for c in columns
         )
-        lines.append(Line("", dataset.split("/")[-1], "", tuple(entries)))
+        note = ""
+        if dataset not in block.datasets:
+            note = "no file here" if dataset in absent else "not run"
+            note = "incomplete" if dataset in block.incomplete else note
+        lines.append(Line("", dataset.split("/")[-1], "", tuple(entries), note=note))
     means = tuple(summary.entry(block.learner, column) for column in columns)
-    behind = _behind(len(block.datasets), block.seeds)
-    lines.append(Line("", f"mean of {behind}", "", means, is_mean=True))
+    lines.append(Line("", f"mean of {_behind(block)}", "", means, is_mean=True))
     return Layout("dataset", heads, tuple(lines))
 
 
-def _behind(n_datasets: int, seeds: tuple[int, ...]) -> str:
-    sets = f"{n_datasets} dataset{'' if n_datasets == 1 else 's'}"
-    return f"{sets}, {name_seeds(seeds)}" if seeds else f"{sets}, seeds differ"
+def _behind(block: Block) -> str:
+    return f"{count(len(block.datasets), 'dataset')}, {describe_seeds(block)}"
+
+
+def describe_seeds(block: Block) -> str:
+    """Write in words which seeds the datasets of a detector have, or how many.
+
+    Parameters
+    ----------
+    block : Block
+        The detector's numbers.
+
+    Returns
+    -------
+    str
+        "seeds 0 to 4" where all datasets have just these, else "2 to 5 seeds each".
+    """
+    fewest, most = min(block.n_seeds), max(block.n_seeds)
+    if most == len(block.seeds):
+        return name_seeds(block.seeds)
+    return f"{count(most, 'seed') if fewest == most else f'{fewest} to {most} seeds'} each"
+
+
+def count(n: int, thing: str) -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> count(1, "dataset"), count(1200, "cell")
+    ('1 dataset', '1,200 cells')
+    """
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
 def name_seeds(seeds: tuple[int, ...]) -> str:
-    """Write seeds in words: "seed 0", "seeds 0 to 4"."""
+    """Write one or more seeds in words.
+
+    Examples
+    --------
+    >>> name_seeds((3,)), name_seeds((0, 2)), name_seeds((0, 1, 2))
+    ('seed 3', 'seeds 0 and 2', 'seeds 0 to 2')
+    """
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
     if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
         return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seeds {', '.join(map(str, seeds))}"
+    return f"seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a number; a dash where there is none."""
+    """Write a number; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(0.87654), number(float("nan"))
+    ('0.877', '–')
+    """
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """Write a difference with its sign; nothing where there is none."""
-    if math.isnan(value):
-        return ""
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−")
+def chance(p_value: float) -> str:
+    """Write a p-value, without digits that mean nothing.
+
+    Examples
+    --------
+    >>> chance(0.0123), chance(0.7), chance(3e-9), chance(1.0)
+    ('0.012', '0.7', '< 0.0001', '1')
+    """
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
 
 
 def as_csv(layout: Layout) -> str:
@@ -159,8 +236,16 @@ def as_csv(layout: Layout) -> str:
     Returns
     -------
     str
-        Columns panel, series, x, column, ours, published, difference, spread, aucpr,
-        over_control, n_datasets, n_seeds; empty where there is nothing.
+        Columns panel, sampler or dataset, x, column, difference, and those of
+        :class:`nngmix.experiments.summary.Entry`; empty where there is nothing.
+
+    Examples
+    --------
+    >>> entry = Entry(0.75, 0.764, aucpr=0.5, n_datasets=30, n_seeds=1)
+    >>> layout = Layout("sampler", (Head("MLP"),), (Line("", "NNG-Mix", "10×", (entry,)),))
+    >>> print(as_csv(layout))
+    panel,sampler,x,column,difference,ours,published,spread,aucpr,over_control,n_datasets,n_seeds
+    ,NNG-Mix,10×,MLP,-0.014000,0.750000,0.764000,,0.500000,,30,1
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -190,12 +275,21 @@ def as_markdown(layout: Layout) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> head, entry = Head("MLP", "30 datasets, seed 0"), Entry(0.75, 0.764)
+    >>> layout = Layout("sampler", (head,), (Line("", "NNG-Mix", "10×", (entry,)),))
+    >>> print(as_markdown(layout))
+    | sampler | MLP<br>30 datasets, seed 0 |
+    | --- | --: |
+    | NNG-Mix 10× | 0.750 (0.764) |
     """
     heads = [head.label + (f"<br>{head.behind}" if head.behind else "") for head in layout.heads]
     rows = [[layout.corner, *heads], ["---", *["--:"] * len(heads)]]
     for line in layout.lines:
         label = f"*{line.label}*" if line.is_control else line.label
-        cells = [_short(entry) for entry in line.entries]
+        cells = [as_text(entry) for entry in line.entries]
         if line.is_mean:
             label, cells = f"**{label}**", [f"**{cell}**" for cell in cells]
         rows.append([label, *cells])
@@ -215,10 +309,22 @@ def as_latex(layout: Layout, caption: str, label: str) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> head, entry = Head("MLP", "30 datasets, seed 0"), Entry(0.75, 0.764)
+    >>> layout = Layout("sampler", (head,), (Line("", "NNG-Mix", "10×", (entry,)),))
+    >>> print(as_latex(layout, "Few labels.", "tab:few").splitlines()[-4])
+    NNG-Mix 10$\times$ & 0.750 (0.764) \\
     """
+    behind = "; ".join(f"{head.label}: {head.behind}" for head in layout.heads if head.behind)
+    about = (
+        "AUCROC of ours, ± its standard deviation between seeds, and the published one in "
+        f"brackets.{behind and f' {behind}.'}"
+    )
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escaped(caption)} Ours, and the published number in brackets.}}",
+        rf"\caption{{{_escaped(f'{caption} {about}')}}}",
         rf"\label{{{label}}}",
         rf"\begin{{tabular}}{{l{'r' * len(layout.heads)}}}",
         r"\toprule",
@@ -229,12 +335,19 @@ def as_latex(layout: Layout, caption: str, label: str) -> str:
     for line in layout.lines:
         if line.is_mean:
             lines.append(r"\midrule")
-        cells = (_escaped(_short(entry)) for entry in line.entries)
+        cells = (_escaped(as_text(entry)) for entry in line.entries)
         lines.append(f"{_escaped(line.label)} & {' & '.join(cells)} \\\\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _short(entry: Entry) -> str:
+def as_text(entry: Entry) -> str:
+    """Write a number with its spread, and the published one in brackets.
+
+    Examples
+    --------
+    >>> as_text(Entry(0.75, 0.764, spread=0.01)), as_text(Entry(0.75))
+    ('0.750 ± 0.010 (0.764)', '0.750')
+    """
     text = number(entry.ours)
     if not math.isnan(entry.spread):
         text += f" ± {entry.spread:.3f}"

@@ -5,11 +5,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nngmix.experiments.paper import Column
 from nngmix.experiments.statistics import Paired, Ranks, holm, paired, rank_methods
 from nngmix.experiments.summary import Block, Summary
-from nngmix.experiments.tables import signed
+from nngmix.experiments.tables import count
+from nngmix.plotting.style import signed
 
 # Fewer datasets than this can't tell methods apart, whatever they come to.
 _FEWEST_FOR_RANKS = 5
@@ -182,28 +184,37 @@ def make_facts(summary: Summary) -> Iterator[str]:
     str
         A sentence.
     """
+    if summary.target.by_dataset:
+        for block in summary.full_blocks:
+            yield from _facts_by_dataset(summary, block)
+        return
+    blocks = summary.full_blocks
+    # A detector that was run on a handful of datasets says nothing about means over dozens.
+    enough = [b for b in blocks if len(b.datasets) >= _FEWEST_FOR_RANKS] or blocks
     pairs = [
         (entry.ours, entry.published)
-        for block in summary.full_blocks
+        for block in enough
         for column in summary.target.columns
         for entry in [summary.entry(block.learner, column)]
         if not math.isnan(entry.difference)
     ]
-    if summary.target.by_dataset:
-        yield from _facts_by_dataset(summary)
-    elif pairs:
+    if pairs:
         gaps = np.array([ours - theirs for ours, theirs in pairs])
-        yield (
-            f"{len(pairs)} published means have one of ours beside them: mean absolute difference "
-            f"{np.abs(gaps).mean():.3f}, mean difference {signed(float(gaps.mean()))}."
+        have = (
+            "mean has one of ours beside it" if len(pairs) == 1 else "means have ours beside them"
         )
-        n = max(len(block.datasets) for block in summary.full_blocks)
-        if n < len(summary.datasets):
+        yield (
+            f"{len(pairs)} published {have}: mean absolute difference {np.abs(gaps).mean():.3f}, "
+            f"mean difference {signed(float(gaps.mean()))}."
+        )
+        fewest, most = (f([len(b.datasets) for b in enough]) for f in (min, max))
+        if fewest < len(summary.datasets):
+            over = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             yield (
-                f"The published means are over {len(summary.datasets)} files, ours over at most "
-                f"{n} of them: the differences hold that, too."
+                f"The published means are over {count(len(summary.datasets), 'dataset')}, ours "
+                f"over {over} of them: a part of each difference comes from that."
             )
-    if summary.target.by_dataset or not summary.target.name.startswith("table"):
+    if not summary.target.name.startswith("table"):
         return
     for block in summary.full_blocks:
         # Where a table has parts, there would be too much to say.
@@ -212,59 +223,70 @@ def make_facts(summary: Summary) -> Iterator[str]:
         if reference is None or control is None or block.columns[0].series != "Baseline":
             continue
         base, copies, mix = (
-            float(block.aucroc[:, block.columns.index(c)].mean())
-            for c in (block.columns[0], control, reference)
+            block.aucroc[:, block.columns.index(c)] for c in (block.columns[0], control, reference)
         )
         yield (
-            f"{block.learner.label}: from {base:.3f} without pseudo-anomalies to {mix:.3f} with "
-            f"NNG-Mix 10×; plain copies alone come to {copies:.3f}."
+            f"{block.learner.label}: {base.mean():.3f} without pseudo-anomalies, "
+            f"{copies.mean():.3f} with plain copies 10×, {mix.mean():.3f} with NNG-Mix 10×, which "
+            f"is {_above_copies(mix, copies)}."
         )
 
 
-def _facts_by_dataset(summary: Summary) -> Iterator[str]:
-    [block] = summary.full_blocks
+def _above_copies(mix: NDArray[np.float64], copies: NDArray[np.float64]) -> str:
+    found = paired(mix, copies)
+    n = count(len(mix), "dataset")
+    return f"above the copies on {found.wins} of {n} and below on {found.losses}"
+
+
+def _facts_by_dataset(summary: Summary, block: Block) -> Iterator[str]:
     for column in block.columns:
-        gaps = np.array(
-            [
-                block.dataset_entry(
-                    column, d, summary.published(block.learner, column, d)
-                ).difference
-                for d in block.datasets
-            ]
-        )
+        gaps = block.aucroc[:, block.columns.index(column)] - _published(summary, block, column)
         gaps = gaps[~np.isnan(gaps)]
         if gaps.size:
             yield (
                 f"{column.label}: mean absolute difference to the published column "
-                f"{np.abs(gaps).mean():.4f} over {gaps.size} datasets (of the means: "
-                f"{signed(float(gaps.mean()), 4)}; largest {np.abs(gaps).max():.3f})."
+                f"{np.abs(gaps).mean():.4f} over {count(gaps.size, 'dataset')} (largest "
+                f"{np.abs(gaps).max():.3f}); mean difference {signed(float(gaps.mean()), 4)}."
+            )
+    [seed] = summary.target.seeds
+    if seed in block.seeds and len(block.seeds) > 1:
+        at = block.seeds.index(seed)
+        told = []
+        for i, column in enumerate(block.columns):
+            gaps = np.abs(block.by_seed[at, :, i] - _published(summary, block, column))
+            if not np.isnan(gaps).all():
+                told.append(f"{np.nanmean(gaps):.4f} ({column.label})")
+        if told:
+            yield (
+                f"With seed {seed} alone, as published, the mean absolute differences are "
+                f"{', '.join(told)}."
             )
     baseline, ten = block.columns[0], find_reference(block, "")
     if ten is None or baseline.series != "Baseline":
         return
-    gain = block.aucroc[:, block.columns.index(ten)] - block.aucroc[:, 0]
-    text = (
-        f"With NNG-Mix 10×, {int((gain > 0).sum())} of {gain.size} datasets improve on the "
-        f"baseline, by {signed(float(gain.mean()))} in the mean"
-    )
-    theirs = np.array(
-        [
-            summary.published(block.learner, ten, d) - summary.published(block.learner, baseline, d)
-            for d in block.datasets
-        ]
-    )
-    if not np.isnan(theirs).all():
-        text += (
-            f"; in the paper's column, {int((theirs > 0.0004).sum())} of the same datasets, by "
-            f"{signed(float(np.nanmean(theirs)))}"
-        )
+    mix, base = block.aucroc[:, block.columns.index(ten)], block.aucroc[:, 0]
+    text = f"With NNG-Mix 10×, {_improved(mix, base)}"
+    theirs = [_published(summary, block, column) for column in (ten, baseline)]
+    known = ~np.isnan(theirs).any(axis=0)
+    if known.any():
+        text += f"; by the paper's numbers, {_improved(*(column[known] for column in theirs))}"
     yield text + "."
     control = block.control_of(ten)
     if control is not None:
-        more = block.gains(ten)
+        copies = block.aucroc[:, block.columns.index(control)]
         yield (
-            f"The control: plain copies 10× come to "
-            f"{block.aucroc[:, block.columns.index(control)].mean():.3f}; NNG-Mix is above them on "
-            f"{int((more > 0).sum())} of {more.size} datasets, by {signed(float(more.mean()))} in "
-            "the mean."
+            f"The control: plain copies 10× come to {copies.mean():.3f}; NNG-Mix is "
+            f"{_above_copies(mix, copies)}, in the mean by {signed(float((mix - copies).mean()))}."
         )
+
+
+def _published(summary: Summary, block: Block, column: Column) -> NDArray[np.float64]:
+    return np.array([summary.published(block.learner, column, d) for d in block.datasets])
+
+
+def _improved(mix: NDArray[np.float64], base: NDArray[np.float64]) -> str:
+    wins = paired(mix, base).wins
+    return (
+        f"{wins} of {count(len(mix), 'dataset')} improve{'s' if wins == 1 else ''} on the "
+        f"baseline, and the mean by {signed(float((mix - base).mean()))}"
+    )
