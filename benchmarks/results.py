@@ -128,9 +128,7 @@ def main(arguments):
     for name in PICTURES:
         if name in pictures:
             (IMAGES / f"{name}.svg").write_bytes(pictures[name].render())
-    print(
-        f"{len(results.outcomes):,} cells; without any: {sorted(set(TARGETS) - set(parts))}"
-    )
+    print(f"{len(results.outcomes):,} cells; without any: {sorted(set(TARGETS) - set(parts))}")
 
 
 if __name__ == "__main__":

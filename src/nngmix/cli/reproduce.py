@@ -176,6 +176,8 @@ def reproduce(
     _make_folder(output)
     cells = [cell for plan in plans for cell in plan.cells]
     _tell_missing([] if quick else plans, home, absent_learners)
+    for label in dict.fromkeys(label for plan in plans for label in plan.too_slow):
+        typer.echo(f"{label} is left out: too slow for a quick look at these datasets", err=True)
     if not cells and any(plan.target.columns for plan in plans):
         typer.echo(f"Nothing can be run: none of the files needed is in {home}.")
     with Store(place) as opened:

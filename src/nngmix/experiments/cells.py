@@ -103,7 +103,8 @@ class Cell:
         )
         return (
             f"{self.dataset} {self.detector} {self.sampler} {self.multiplier}x{settings}, labels "
-            f"{self.label_ratio:g}, pollution {self.pollution_ratio:g}, seed {self.seed}"
+            f"{self.label_ratio:g}, pollution {self.pollution_ratio:g}, {self.protocol}, "
+            f"seed {self.seed}"
         )
 
 

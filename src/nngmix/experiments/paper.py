@@ -380,7 +380,7 @@ _FIGURES = (
         columns=tuple(
             column
             for p in _POLLUTIONS
-            for x in [f"{p:g}"]
+            for x in [_percent(p)]
             for column in (
                 _baseline(x, pollution_ratio=p),
                 _control(x, pollution_ratio=p),

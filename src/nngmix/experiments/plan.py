@@ -32,6 +32,8 @@ class Plan:
         Those without a file, too.
     absent, wrong : tuple of str
         Datasets whose files are not there, or are others than ADBench's.
+    too_slow : tuple of str
+        Detectors that a quick look leaves out.
     """
 
     target: Target
@@ -39,6 +41,7 @@ class Plan:
     every_cell: tuple[Cell, ...]
     absent: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    too_slow: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -67,7 +70,8 @@ def make_plan(
         None: the target's own.
     quick : bool, default=False
         The smallest three datasets and one seed; the built-in ones if no file is there. For a slow
-        detector fewer datasets, or one with nothing but the baseline, the control and NNG-Mix.
+        detector fewer datasets, or one with nothing but the baseline, the control and NNG-Mix; or
+        none at all.
     protocol : {"adbench", "leak-free"}, default="adbench"
         See :func:`nngmix.datasets.make_split`.
 
@@ -108,17 +112,23 @@ def make_plan(
 
     chosen: list[Cell] = []
     every: list[Cell] = []
+    too_slow: list[str] = []
     for learner in learners:
-        chosen += (
-            _quick(usable, partial(cells, learner), columns) if quick else cells(learner, usable)
-        )
-        every += [] if quick else cells(learner, [*builtin, *files])
+        if not quick:
+            chosen += cells(learner, usable)
+            every += cells(learner, [*builtin, *files])
+            continue
+        few = _quick(usable, partial(cells, learner), columns) if usable else []
+        chosen += few
+        if usable and not few:
+            too_slow.append(learner.label)
     return Plan(
         target,
         tuple(dict.fromkeys(chosen)),
         tuple(dict.fromkeys(every or chosen)),
         tuple(name for name in files if states[name] == "missing"),
         tuple(name for name in files if states[name] == "wrong"),
+        tuple(too_slow),
     )
 
 
@@ -138,7 +148,8 @@ def _quick(
         return cells(chosen)
     # A detector that is slow on the smallest dataset, too.
     few = [column for column in columns if column.series in ("Baseline", "Duplicate", "NNG-Mix")]
-    return cells(chosen, few)
+    left = cells(chosen, few)
+    return left if sum(map(durations.seconds, left)) <= 2 * _QUICK_SECONDS else []
 
 
 def order_cells(cells: Iterable[Cell], durations: Durations) -> list[Cell]:

@@ -119,6 +119,7 @@ class Block:
         return Entry(
             ours=float(self.aucroc[row, at]),
             published=published,
+            spread=float(self.by_seed[:, row, at].std(ddof=1)) if len(self.seeds) > 1 else NAN,
             aucpr=float(self.aucpr[row, at]),
             over_control=float(self.gains(column)[row]),
             n_datasets=1,
@@ -295,6 +296,7 @@ def _block(
     # What was run, with any seed.
     found: dict[Column, dict[tuple[str, int], Outcome]] = defaultdict(dict)
     failures: Counter[str] = Counter()
+    failed: set[str] = set()
     wanted = set(datasets)
     seeds = sorted({cell.seed for cell in results.records if cell.dataset in wanted})
     for column in target.columns:
@@ -308,6 +310,7 @@ def _block(
                     found[column][dataset, seed] = record.result
                 else:
                     failures[record.result.reason] += 1
+                    failed.add(dataset)
     covered = {column: len({d for d, _ in cells}) for column, cells in found.items()}
     most = max(covered.values(), default=0)
     columns = tuple(c for c in target.columns if 2 * covered.get(c, 0) >= most > 0)
@@ -325,7 +328,7 @@ def _block(
         return table
 
     by_seed = np.array([[[found[c][d, s].aucroc for c in columns] for d in used] for s in common])
-    touched = {d for cells in found.values() for d, _ in cells}
+    touched = failed | {d for cells in found.values() for d, _ in cells}
     return Block(
         learner,
         columns,

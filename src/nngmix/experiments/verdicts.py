@@ -214,9 +214,15 @@ def make_facts(summary: Summary) -> Iterator[str]:
                 f"The published means are over {count(len(summary.datasets), 'dataset')}, ours "
                 f"over {over} of them: a part of each difference comes from that."
             )
+    for block in blocks:
+        if block not in enough:
+            yield (
+                f"{block.learner.label} was run on {count(len(block.datasets), 'dataset')} only, "
+                "and is left out of these differences."
+            )
     if not summary.target.name.startswith("table"):
         return
-    for block in summary.full_blocks:
+    for block in enough:
         # Where a table has parts, there would be too much to say.
         reference = find_reference(block, "")
         control = None if reference is None else block.control_of(reference)
@@ -248,7 +254,7 @@ def _facts_by_dataset(summary: Summary, block: Block) -> Iterator[str]:
                 f"{np.abs(gaps).mean():.4f} over {count(gaps.size, 'dataset')} (largest "
                 f"{np.abs(gaps).max():.3f}); mean difference {signed(float(gaps.mean()), 4)}."
             )
-    [seed] = summary.target.seeds
+    seed = summary.target.seeds[0]
     if seed in block.seeds and len(block.seeds) > 1:
         at = block.seeds.index(seed)
         told = []
