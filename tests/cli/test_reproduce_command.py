@@ -134,6 +134,7 @@ class TestThePage:
         for anchor in re.findall(r'href="#([^"]*)"', page):
             assert f'id="{anchor}"' in page
 
+    @pytest.mark.slow
     def test_same_cells_same_bytes(self, nngmix, done, tmp_path):
         for name in "ab":
             assert nngmix("report", done[0] / "cells.sqlite", "--output", tmp_path / name).code == 0
@@ -224,6 +225,7 @@ class TestFetching:
             server.shutdown()
             thread.join()
 
+    @pytest.mark.slow
     def test_from_a_server(self, nngmix, server, tmp_path, monkeypatch):
         monkeypatch.setenv("NNGMIX_DATA", str(tmp_path / "data"))
         monkeypatch.setenv("NNGMIX_ADBENCH_URL", server)
@@ -284,6 +286,7 @@ class TestDryRun:
 
 
 class TestEnds:
+    @pytest.mark.slow
     def test_budget(self, nngmix, empty, tmp_path):
         call = ("reproduce", "table-1", *FEWEST, "--data", empty, "--output", tmp_path)
         first = nngmix(*call, "--budget", "0.2s")
@@ -296,6 +299,7 @@ class TestEnds:
         assert second.code == 0
         assert len(read_results(tmp_path / "cells.sqlite").outcomes) == 6
 
+    @pytest.mark.slow
     def test_failed_cells_are_told_kept_and_run_again(self, nngmix, empty, tmp_path):
         call = ("reproduce", "table-1", *FEWEST, "--data", empty, "--output", tmp_path)
         first = nngmix(*call, "--time-limit", "0.001s")

@@ -208,8 +208,8 @@ def intact(path: Path, run: Run) -> None:
     "largest_file",
     [
         pytest.param(0, marks=pytest.mark.slow),
-        pytest.param(20_000, marks=pytest.mark.slow),
-        150_000,
+        20_000,
+        pytest.param(150_000, marks=pytest.mark.slow),
     ],
 )
 def test_no_more_room_in_the_file(path: Path, largest_file: int) -> None:
@@ -272,6 +272,7 @@ def start_together(path: Path) -> list[Run]:
 
 
 @posix
+@pytest.mark.slow
 def test_two_share_a_grid(path: Path) -> None:
     runs = start_together(path)
     for run in runs:
