@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nngmix.neighbors import k_nearest, merge_nearest, row_keys
+from nngmix.neighbors import Metric, k_nearest, merge_nearest, row_keys
 
 
 def naive(queries, rows, k, scale=None):
@@ -133,3 +133,91 @@ def test_keys_tell_rows_apart(seed, n_features):
 def test_negative_zero_is_zero():
     keys = row_keys(np.array([[0.0, 1.0], [-0.0, 1.0]]))
     assert keys[0] == keys[1]
+
+
+@given(tables, st.floats(0, 1), st.floats(0, 1))
+def test_rows_passed_over_and_rows_known(table, share, cut):
+    queries, rows, k, rng = make(table)
+    skip = rng.random(len(rows)) < share
+    skip[rng.integers(len(rows))] = False
+    expected = k_nearest(queries, rows[~skip], k)
+    found = k_nearest(queries, rows, k, skip=skip)
+    assert np.array_equal(found.distance, expected.distance)
+    assert np.array_equal(found.key, expected.key)
+    assert not skip[found.index].any()
+    # In two pieces, the second told of the first one's finds.
+    cut = int(cut * len(rows))
+    known = None
+    content = np.empty((len(queries), 0, rows.shape[1]))
+    for piece in (slice(0, cut), slice(cut, None)):
+        if skip[piece].all():
+            continue
+        both = k_nearest(queries, rows[piece], k, skip=skip[piece], known=known)
+        query = np.arange(len(queries))[:, None]
+        content = np.concatenate([content, np.empty((len(queries), k, rows.shape[1]))], axis=1)
+        content = np.where(
+            (both.index < 0)[:, :, None],
+            content[query, np.where(both.index < 0, -1 - both.index, 0)],
+            rows[piece][np.maximum(both.index, 0)],
+        )
+        known = both
+    assert np.array_equal(known.distance, expected.distance)
+    assert np.array_equal(known.key, expected.key)
+    assert np.array_equal(content, rows[~skip][expected.index].astype(float))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    "kind", ["one place", "huge", "tiny", "gaps in some", "many categories", "query of gaps"]
+)
+def test_what_single_precision_and_one_product_cannot_tell(kind, n_jobs):
+    rng = np.random.default_rng(2)
+    n_queries, n_rows, n_features, k = 120, 30_000, 24, 7
+    X = rng.normal(size=(n_queries + n_rows, n_features))
+    metric = Metric(np.ones(n_features), np.zeros(n_features, dtype=bool), 1.0)
+    if kind == "one place":  # all within single precision of each other, save one far away
+        X = 1.0 + 1e-9 * X
+        X[-1] = 1e6
+        X[:3] -= 5.0
+    elif kind == "huge":
+        X[::7] *= 1e30
+    elif kind == "tiny":
+        X *= 1e-40
+    elif kind == "gaps in some":
+        X[20_000:25_000][rng.random((5000, n_features)) < 0.3] = np.nan
+    elif kind == "query of gaps":
+        X[0] = np.nan
+        X[rng.random(X.shape) < 0.05] = np.nan
+    else:
+        X[:, :4] = rng.integers(0, 60, (len(X), 4))
+        X[rng.random(X.shape) < 0.02] = np.nan
+        metric = Metric(metric.scale, np.arange(n_features) < 4, 0.7)
+    queries, rows = X[:n_queries], X[n_queries:]
+    found = k_nearest(queries, rows, k, metric=metric, n_jobs=n_jobs)
+    keys = row_keys(rows)
+    for i in (0, 1, 50, n_queries - 1):
+        distance = metric.measure(np.repeat(queries[i : i + 1], n_rows, axis=0), rows)
+        order = np.lexsort((keys, distance))[:k]
+        assert np.array_equal(found.distance[i], distance[order])
+        assert np.array_equal(found.index[i], order)
+
+
+def test_threads_do_not_matter():
+    rng = np.random.default_rng(3)
+    rows = rng.integers(0, 4, (60_000, 12)).astype(np.float32)  # ties and copies without number
+    queries = rng.integers(0, 4, (300, 12)).astype(np.float32)
+    one, three = (k_nearest(queries, rows, 9, n_jobs=n) for n in (1, 3))
+    assert np.array_equal(one.distance, three.distance)
+    assert np.array_equal(one.key, three.key)
+    assert np.array_equal(rows[one.index], rows[three.index])
+
+
+def test_many_queries_in_few_columns():
+    # Where a tree nominates.
+    rng = np.random.default_rng(4)
+    rows = rng.integers(0, 100, (5000, 3)).astype(float)
+    queries = rng.integers(0, 100, (4000, 3)).astype(float)
+    found = k_nearest(queries, rows, 6)
+    distance, order = naive(queries[:200], rows, 6)
+    np.testing.assert_allclose(found.distance[:200], distance, rtol=1e-12, atol=1e-300)
+    assert np.array_equal(rows[found.index[:200]], rows[order])

@@ -1,35 +1,46 @@
-"""Exact nearest neighbours: a blocked matrix product finds candidates, exact distances decide.
+"""Exact nearest neighbours: a blocked matrix product nominates, exact distances decide.
 
-A few queries against many rows is the shape of the problem, so the cost is one matrix product.
-The product is subject to rounding (and may be in single precision), so it only nominates: every
-row whose distance could, within the rounding bound, be among the k smallest is measured again by
-plain differences in double precision. Ties are broken by the content of the rows, never by their
-place, so that the answer does not depend on how the rows were cut or ordered.
+A few queries against many rows is the shape of the problem, so the cost is one matrix product,
+and the rest must not be felt beside it. Each row and each query become vectors whose inner product
+is a lower bound of their distance, less the distance that the row would have to beat:
 
-Where they are faster, a KD-tree or scikit-learn's brute force nominates instead.
+    (r, |r|^2, 1) . (-2 q, 1, |q|^2 - limit)  =  |q - r|^2 - limit
+
+so that a candidate is a negative number in the product: one comparison a cell, and candidates are
+few. The product is subject to rounding and in single precision, so it only nominates: whatever
+could, within the rounding bound, be among the k nearest is measured again by plain differences in
+double precision. Ties are broken by the content of the rows, never by their place, so that the
+answer depends neither on how the rows were cut or ordered, nor on threads.
+
+With few columns and very many queries a KD-tree nominates instead.
 """
 
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from sklearn.neighbors import NearestNeighbors
 
 from nngmix.shared_context import one_blas_thread
 
 Floats = NDArray[np.floating]
 
-# Distances held at a time: (queries of a chunk) x (rows of a block). 8 MB in double precision
-# stays near the cache and still gives the matrix product blocks worth its while.
-_CELLS = 1 << 20
-_QUERIES = 256
-# Cells of a table whose scaled copy, 128 MB, is nothing to worry about.
-_SMALL_COPY = 1 << 24
+# Queries and cells of a tile of the product: 4 MB in single precision. It comes back from the
+# cache for the comparison, and is large enough for the product to run at full speed.
+_QUERIES = 1024
+_TILE_CELLS = 1 << 20
+# Cells of a block of rows made ready for the product: half of what a core's cache holds.
+_BLOCK_CELLS = 1 << 18
 # Multiplications below which starting threads costs more than it saves.
 _WORTH_THREADS = 1 << 26
+# Categories told apart in the product; those beyond share a place and are told apart afterwards.
+_PLACES = 16
+_NO_KEY = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,8 @@ class Nearest:
     key : ndarray of shape (n_queries, k), uint64
         A number made from a row's content: equal rows, equal keys. Breaks ties.
     index : ndarray of shape (n_queries, k), int64
-        The rows' places in the table that was searched.
+        The rows' places in the table that was searched. A negative number ``-1 - j`` is the j-th
+        of the neighbours that were known before.
     """
 
     distance: NDArray[np.float64]
@@ -130,9 +142,7 @@ def row_keys(rows: Floats) -> NDArray[np.uint64]:
     >>> bool(keys[0] == keys[2]), bool(keys[0] == keys[1])
     (True, False)
     """
-    weights = np.random.Generator(np.random.PCG64(0)).integers(
-        0, 2**63, size=rows.shape[1], dtype=np.uint64
-    )
+    weights = _key_weights(rows.shape[1])
     keys = np.empty(len(rows), dtype=np.uint64)
     step = max(1, (1 << 17) // max(rows.shape[1], 1))
     for start in range(0, len(rows), step):
@@ -142,7 +152,7 @@ def row_keys(rows: Floats) -> NDArray[np.uint64]:
         np.copyto(block, np.nan, where=np.isnan(block))
         bits = block.view(np.uint64)
         # Multiply and fold, so that high bits (a float's exponent) reach the low ones and back.
-        mixed = (bits ^ (bits >> np.uint64(32))) * (weights * np.uint64(2) + np.uint64(1))
+        mixed = (bits ^ (bits >> np.uint64(32))) * weights
         mixed ^= mixed >> np.uint64(29)
         key = mixed.sum(axis=1, dtype=np.uint64)
         key ^= key >> np.uint64(32)
@@ -153,22 +163,11 @@ def row_keys(rows: Floats) -> NDArray[np.uint64]:
     return keys
 
 
-def _first_k(
-    query: NDArray[np.intp],
-    distance: NDArray[np.float64],
-    key: NDArray[np.uint64],
-    index: NDArray[np.int64],
-    n_queries: int,
-    k: int,
-) -> Nearest:
-    """Keep each query's k smallest by (distance, key); every query must have k candidates."""
-    order = np.lexsort((distance, query))
-    d, q = distance[order], query[order]
-    if ((d[1:] == d[:-1]) & (q[1:] == q[:-1])).any():
-        order = np.lexsort((key, distance, query))
-    starts = np.searchsorted(query[order], np.arange(n_queries))
-    take = order[starts[:, None] + np.arange(k)]
-    return Nearest(distance[take], key[take], index[take])
+@lru_cache(maxsize=16)
+def _key_weights(n_features: int) -> NDArray[np.uint64]:
+    rng = np.random.Generator(np.random.PCG64(0))
+    weights = rng.integers(0, 2**63, size=n_features, dtype=np.uint64)
+    return weights * np.uint64(2) + np.uint64(1)
 
 
 def k_nearest(
@@ -178,6 +177,8 @@ def k_nearest(
     *,
     metric: Metric | NDArray[np.float64] | None = None,
     n_jobs: int = 1,
+    skip: NDArray[np.bool_] | None = None,
+    known: Nearest | None = None,
 ) -> Nearest:
     """Find the k rows nearest to each query, exactly.
 
@@ -188,23 +189,27 @@ def k_nearest(
     rows : ndarray of shape (n_rows, n_features), same dtype
         Numbers; NaN where missing, no infinity.
     k : int
-        Neighbours a query; cut to ``n_rows``.
+        Neighbours a query; cut to how many rows there are.
     metric : Metric, ndarray of shape (n_features,) or None, default=None
         What counts as far. An array is the length that counts as 1 in each column; None means 1.
     n_jobs : int, default=1
-        Threads, each with a share of the queries. With 1, or for little work, matrix products use
-        the threads of the linear algebra library. The answer does not depend on either.
+        Threads. With 1, or for little work, matrix products use the threads of the linear algebra
+        library. The answer does not depend on either.
+    skip : ndarray of shape (n_rows,), bool, default=None
+        Rows to pass over.
+    known : Nearest, default=None
+        The nearest rows of the same queries in other tables. Only rows that beat them are looked
+        at, and the result is that of all tables together: see ``Nearest.index``.
 
     Returns
     -------
     Nearest
-        With ``min(k, n_rows)`` columns.
+        With k columns, or as many as there are rows that are not skipped, and known ones.
 
     Notes
     -----
-    Memory beyond the input is a few megabytes, or a scaled copy of a table of few columns or of at
-    most 16 million cells. Among rows at exactly the same
-    distance those with the smaller :func:`row_keys` come first.
+    Memory beyond the input is a few megabytes a thread. Among rows at exactly the same distance
+    those with the smaller :func:`row_keys` come first.
 
     Examples
     --------
@@ -213,224 +218,449 @@ def k_nearest(
     >>> k_nearest(np.array([[0.9], [4.0]]), rows, k=2).index
     array([[1, 0],
            [2, 1]])
+
+    In pieces:
+
+    >>> first = k_nearest(np.array([[0.9], [4.0]]), rows[:2], k=2)
+    >>> k_nearest(np.array([[0.9], [4.0]]), rows[2:], k=2, known=first).index
+    array([[-1, -2],
+           [ 0, -1]])
     """
-    n_queries, n_features = queries.shape
-    k = min(k, len(rows))
-    metric = Metric.of(metric, n_features)
-    plain = not metric.categorical.any() and not _has_nan(queries) and not _has_nan(rows)
-    if plain and (engine := _library_engine(n_queries, len(rows), n_features)):
-        return _library_nearest(engine, queries, rows, k, metric, n_jobs)
-    return _blocked_nearest(queries, rows, k, metric, n_jobs, plain)
-
-
-def _blocked_nearest(
-    queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int, plain: bool
-) -> Nearest:
-    kind = _PlainSearch if plain else _MixedSearch
-    n_queries = len(queries)
-
-    def search(start: int) -> Nearest:
-        return kind(queries[start : start + size], metric).search(rows, k)
-
-    threads = n_jobs if n_queries * rows.size >= _WORTH_THREADS else 1
-    size = min(_QUERIES, -(-n_queries // threads))
-    starts = range(0, n_queries, size)
-    if threads > 1:
-        # A chunk a thread beats a product on all threads: all the rest runs side by side too.
-        with one_blas_thread, ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(search, starts))
+    n_rows = len(rows) if skip is None else int(len(rows) - np.count_nonzero(skip))
+    k = min(k, n_rows + (0 if known is None else known.index.shape[1]))
+    metric = Metric.of(metric, queries.shape[1])
+    search = _Search(queries, rows, k, metric, skip, known)
+    if known is None and skip is None and _tree_is_faster(len(queries), *rows.shape):
+        search.nominate_by_tree(n_jobs)
     else:
-        parts = [search(start) for start in starts]
-    return Nearest(
-        np.concatenate([part.distance for part in parts]),
-        np.concatenate([part.key for part in parts]),
-        np.concatenate([part.index for part in parts]),
-    )
+        search.nominate_by_product(n_jobs)
+    return Nearest(search.distance, search.key, search.index)
 
 
-def _has_nan(values: Floats) -> bool:
-    # A sum is NaN if a term is; sums that overflow are looked at again.
-    total = np.einsum("ij->", values, dtype=np.float64)
-    return not np.isfinite(total) and bool(np.isnan(values).any())
+def _tree_is_faster(n_queries: int, n_rows: int, n_features: int) -> bool:
+    """Choose who nominates, by what benchmarks/neighbors.py measures.
 
-
-def _library_engine(n_queries: int, n_rows: int, n_features: int) -> str | None:
-    """Choose who nominates: a tree, scikit-learn's brute force, or None for the blocks here.
-
-    Measured by benchmarks/neighbors.py on evenly spread rows, the hardest for a tree: with many
-    queries it wins in up to 8 columns, by 2 to 6 times; from 10 on it visits too much of itself.
-    scikit-learn's compiled brute force is 1.2 to 4 times as fast as the blocks here, but works on
-    a scaled copy of the table in double precision, so it is left to tables where that is small.
+    Evenly spread rows are the hardest for a tree. Building it costs as much as the product does
+    for some hundred queries, and the deeper the space, the more of the tree a query visits.
     """
-    if n_features <= 8 and n_queries >= 100 and n_rows >= 1000:
-        return "kd_tree"
-    if n_features >= 15 and n_rows * n_features <= _SMALL_COPY:
-        return "brute"
-    return None
+    return n_features <= 6 and n_queries >= 2000 and n_rows >= 1000
 
 
-def _library_nearest(
-    engine: str, queries: Floats, rows: Floats, k: int, metric: Metric, n_jobs: int
-) -> Nearest:
-    """Let a library nominate a few more than k, measure them, and check that none is missing."""
-    origin = queries.mean(axis=0, dtype=np.float64)  # near the queries, as below
-    q, r = (queries - origin) / metric.scale, (rows - origin) / metric.scale
-    wanted = min(k + 4, len(rows))
-    if engine == "kd_tree":
-        # Plain splits build fastest and bear duplicates.
-        tree = cKDTree(r, balanced_tree=False, compact_nodes=False)
-        near = tree.query(q, k=wanted, workers=n_jobs)[1]
-    else:
-        brute = NearestNeighbors(algorithm="brute", n_jobs=n_jobs).fit(r)
-        near = brute.kneighbors(q, n_neighbors=wanted, return_distance=False)
-    near = near.reshape(len(queries), wanted)
-    query = np.repeat(np.arange(len(queries)), wanted)
-    place = near.ravel().astype(np.int64)
-    distance = metric.measure(queries[query], rows[place])
-    found = _first_k(query, distance, row_keys(rows[place]), place, len(queries), k)
-    # Complete, unless a row that was not returned could be as near as the k-th: the libraries'
-    # distances are off by no more than this, as in the blocks below.
-    slack = 8.0 * (queries.shape[1] + 16) * np.finfo(np.float64).eps
-    norms = np.einsum("ij,ij->i", q, q) + np.einsum("ij,ij->i", r, r).max()
-    farthest = distance.reshape(near.shape).max(axis=1) - slack * norms
-    unsure = np.flatnonzero((found.distance[:, -1] >= farthest) & (wanted < len(rows)))
-    if len(unsure):
-        again = _blocked_nearest(queries[unsure], rows, k, metric, n_jobs, plain=True)
-        for mine, theirs in (
-            (found.distance, again.distance),
-            (found.key, again.key),
-            (found.index, again.index),
-        ):
-            mine[unsure] = theirs
-    return found
+class _Scratch(threading.local):
+    """Arrays that a thread writes over and over: fresh ones cost a page fault every few cells."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, Any], NDArray[Any]] = {}
+
+    def array(self, name: str, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
+        """Hand out the array of this name, cut to shape; what it holds is left from last time."""
+        kept = self.kept.get((name, dtype))
+        if kept is None or kept.size < shape[0] * shape[1]:
+            kept = self.kept[name, dtype] = np.empty(shape[0] * shape[1], dtype=dtype)
+        return kept[: shape[0] * shape[1]].reshape(shape)
 
 
-class _PlainSearch:
-    """All rows, a block at a time, for a chunk of queries; every value there and numeric.
+class _Product:
+    """Vectors of queries and rows whose inner product tells the candidates: it is negative there.
 
-    Subclasses bound distances from below in another way.
+    Attributes
+    ----------
+    vectors : ndarray of shape (n_queries, width)
+        The queries' side; the limits are part of it.
+    fits : bool
+        Whether the queries' numbers can be squared in this dtype.
     """
 
-    def __init__(self, queries: Floats, metric: Metric) -> None:
-        self.queries, self.metric = queries, metric
-        work = self._work_type()
+    vectors: Floats
+    fits: bool
+
+    def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
+        self.metric, self.dtype = metric, dtype
         # Only differences matter, so any origin will do. One near the queries keeps the numbers,
         # and with them the rounding errors of |r|^2 - 2 q.r, small even where a column is a time
-        # stamp. A single subtraction and division of the given numbers have a relative error,
-        # which the bound below can cover; subtracting twice would have an absolute one.
-        self.origin = self._mean().astype(work)
-        self.unit = metric.scale.astype(work)
-        # |computed - true| <= slack * (|q|^2 + |r|^2): a dot product of n terms is off by at most
-        # n eps |q||r|; the norms, the subtraction and the division add a few eps more.
-        self.slack = 4.0 * (queries.shape[1] + 16) * float(np.finfo(work).eps)
-        self._prepare()
+        # stamp. It is subtracted in the wider of the two precisions: once, and so with a relative
+        # error, which the bound covers.
+        work = np.result_type(queries.dtype, dtype)
+        present = ~np.isnan(queries)
+        total = np.where(present, queries, 0.0).sum(axis=0, dtype=np.float64)
+        self.origin = (total / np.maximum(present.sum(axis=0), 1)).astype(work)
+        self.per_unit = (1.0 / metric.scale).astype(work)
+        info = np.finfo(dtype)
+        # |computed - true| <= slack * (|q|^2 + |r|^2 + limit): a dot product of n terms is off by
+        # at most n eps |q||r|; the norms, the subtraction and the scaling add a few eps more.
+        # What underflows is covered by the smallest limit.
+        self.slack = 8.0 * (queries.shape[1] + 16) * float(info.eps)
+        self.least = 1e-30 if dtype is np.float32 else 1e-280
+        self.most = 1e15 if dtype is np.float32 else 1e140
 
-    def _work_type(self) -> Any:
-        return self.queries.dtype.type
+    def _center(self, values: Floats, out: Floats | None = None) -> Floats:
+        if out is not None and self.origin.dtype == out.dtype:
+            np.subtract(values, self.origin, out=out)
+            out *= self.per_unit
+            return out
+        centered = values - self.origin
+        centered *= self.per_unit
+        if out is None:
+            return centered.astype(self.dtype, copy=False)
+        out[...] = centered
+        return out
 
-    def _mean(self) -> NDArray[np.float64]:
-        return self.queries.mean(axis=0, dtype=np.float64)
+    def _loosen(self, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.minimum(limit, self.most) * (1.0 + self.slack) + self.least
 
-    def _prepare(self) -> None:
-        q = (self.queries - self.origin) / self.unit
-        self.shift = (1.0 - self.slack) * np.einsum("ij,ij->i", q, q, dtype=np.float64)
-        self.minus_two_q = -2.0 * q
 
-    def _lower_bounds(self, block: Floats) -> Floats:
-        """Bound each squared distance, less ``shift``, from below."""
-        r = (block - self.origin) / self.unit
-        low = self.minus_two_q @ r.T
-        low += np.einsum("ij,ij->i", r, r) * r.dtype.type(1.0 - self.slack)
-        return low
+class _PlainProduct(_Product):
+    """All columns numeric, nothing missing: (r, |r|^2, 1) . (-2 q, 1, |q|^2 - limit)."""
 
-    def _limit(self, reach: NDArray[np.float64], low: Floats) -> Floats:
-        # nextafter: the limit is rounded to the work type and must not be rounded down.
-        limit = (reach - self.shift).astype(low.dtype)
-        return np.nextafter(limit, low.dtype.type(np.inf))[:, None]
+    def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
+        super().__init__(queries, metric, dtype)
+        n_features = queries.shape[1]
+        q = self._center(queries)
+        self.norm = np.einsum("ij,ij->i", q, q, dtype=np.float64) * (1.0 - self.slack)
+        self.vectors = np.empty((len(q), n_features + 2), dtype=dtype)
+        np.multiply(q, -2.0, out=self.vectors[:, :n_features])
+        self.vectors[:, n_features] = 1.0
+        self.fits = bool(self.norm.max() < self.most)
 
-    def search(self, rows: Floats, k: int) -> Nearest:
-        n_queries = len(self.queries)
-        block_rows = max(k, _CELLS // n_queries)
-        best: Nearest | None = None
+    def set_limits(self, query: Any, limit: NDArray[np.float64]) -> None:
+        """Set the distance to beat for some queries."""
+        self.vectors[query, -1] = self.norm[query] - self._loosen(limit)
+
+    def row_vectors(self, block: Floats, scratch: "_Scratch") -> Floats | None:
+        """Make a block of rows ready; None if it has gaps or numbers too large for the dtype."""
+        n_features = block.shape[1]
+        vectors = scratch.array("vectors", (len(block), n_features + 2), self.dtype)
+        # Numbers too large overflow, which the next line but three finds out.
+        with np.errstate(over="ignore", invalid="ignore"):
+            r = self._center(block, vectors[:, :n_features])
+            norm = np.einsum("ij,ij->i", r, r)
+        if not norm.max() < self.most:  # neither if it is NaN
+            return None
+        np.multiply(norm, self.dtype(1.0 - self.slack), out=vectors[:, n_features])
+        vectors[:, n_features + 1] = 1.0
+        return vectors
+
+
+class _MixedProduct(_Product):
+    """Missing values and categories: one product still, of vectors some three times as long.
+
+    With n columns in all, c of them present on both sides, and s the sum over these, a row is a
+    candidate if s n / c < limit, that is n s - limit c < 0. Both s and c are inner products: of
+    squares with what is present, of the centred values, of marks of categories.
+    """
+
+    def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
+        super().__init__(queries, metric, dtype)
+        self.numeric = np.flatnonzero(~metric.categorical)
+        self.codes = [
+            (column, np.unique(queries[~np.isnan(queries[:, column]), column]))
+            for column in np.flatnonzero(metric.categorical)
+        ]
+        n_features, n_numeric = queries.shape[1], len(self.numeric)
+        q, self.has = self._split(queries)
+        squares = q.astype(np.float64) ** 2
+        self.fits = bool(squares.sum(axis=1).max() < self.most)
+        self.vectors = np.zeros((len(queries), self._width()), dtype=dtype)
+        weight = n_features * (1.0 - self.slack)
+        #: What belongs to the marks of presence, without the limit.
+        self.fixed = np.where(self.has, weight * metric.mismatch, 0.0)
+        self.fixed[:, self.numeric] = weight * squares
+        at = n_features
+        self.vectors[:, at : at + n_numeric] = weight * self.has[:, self.numeric]
+        self.vectors[:, at + n_numeric : at + 2 * n_numeric] = -2.0 * n_features * q
+        self._mark(queries, self.vectors, -n_features * metric.mismatch)
+
+    def _width(self) -> int:
+        places = sum(min(len(codes), _PLACES) for _, codes in self.codes)
+        return len(self.metric.scale) + 2 * len(self.numeric) + places
+
+    def _split(self, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        centered = self._center(values)[:, self.numeric]
+        has = ~np.isnan(values)
+        centered[~has[:, self.numeric]] = 0.0
+        return centered, has
+
+    def _mark(self, values: Floats, vectors: Floats, mark: float) -> None:
+        """Mark, in the last columns, which of the queries' categories a row has."""
+        at = len(self.metric.scale) + 2 * len(self.numeric)
+        for column, codes in self.codes:
+            if len(codes) == 0:
+                continue
+            place = np.minimum(np.searchsorted(codes, values[:, column]), len(codes) - 1)
+            row = np.flatnonzero(codes[place] == values[:, column])
+            vectors[row, at + place[row] % _PLACES] = mark
+            at += min(len(codes), _PLACES)
+
+    def set_limits(self, query: Any, limit: NDArray[np.float64]) -> None:
+        """Set the distance to beat for some queries."""
+        n_features = len(self.metric.scale)
+        loose = self._loosen(limit)[:, None]
+        self.vectors[query, :n_features] = self.fixed[query] - loose * self.has[query]
+
+    def row_vectors(self, block: Floats, scratch: "_Scratch") -> Floats | None:
+        """Make a block of rows ready; None if it has numbers too large for the dtype."""
+        n_features, n_numeric = block.shape[1], len(self.numeric)
+        vectors = scratch.array("vectors", (len(block), self._width()), self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            r, has = self._split(block)
+            squares = np.square(r)
+        if n_numeric and not squares.sum(axis=1).max() < self.most:
+            return None
+        vectors[:, :n_features] = has
+        vectors[:, n_features : n_features + n_numeric] = squares
+        vectors[:, n_features + n_numeric : n_features + 2 * n_numeric] = r
+        vectors[:, n_features + 2 * n_numeric :] = 0.0
+        self._mark(block, vectors, 1.0)
+        return vectors
+
+
+class _Search:
+    """The neighbours so far, and who may still become one."""
+
+    def __init__(
+        self,
+        queries: Floats,
+        rows: Floats,
+        k: int,
+        metric: Metric,
+        skip: NDArray[np.bool_] | None,
+        known: Nearest | None,
+    ) -> None:
+        self.queries, self.rows, self.k, self.metric, self.skip = queries, rows, k, metric, skip
+        n = len(queries)
+        # Places that no row has taken yet are infinitely far, and come last among those.
+        self.distance = np.full((n, k), np.inf)
+        self.key = np.full((n, k), _NO_KEY)
+        self.index = np.full((n, k), np.iinfo(np.int64).max)
+        if known is not None:
+            there = min(k, known.index.shape[1])
+            self.distance[:, :there] = known.distance[:, :there]
+            self.key[:, :there] = known.key[:, :there]
+            self.index[:, :there] = -1 - np.arange(there)
+        self.endless = np.flatnonzero(np.isinf(self.distance[:, -1]))
+        self.plain = not metric.categorical.any() and not np.isnan(queries).any()
+        self.products: dict[tuple[type[_Product], type[np.floating]], Any] = {}
+        self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+        self.n_waiting = 0
+        self.lock = threading.RLock()
+        self.scratch = _Scratch()
+
+    # Measuring -------------------------------------------------------------------------------
+
+    def _wait(self, query: NDArray[np.intp], row: NDArray[np.intp]) -> None:
+        """Put candidates on the list; a long enough list is worked off."""
+        if len(query) == 0:
+            return
+        with self.lock:
+            self.waiting.append((query, row))
+            self.n_waiting += len(query)
+            # Work waits for company, but limits must not grow stale.
+            if 2 * self.n_waiting >= self.k * len(self.queries):
+                self.settle()
+
+    def settle(self) -> None:
+        """Measure the waiting candidates and keep the nearest."""
+        with self.lock:
+            if not self.waiting:
+                return
+            query, row = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
+            self.waiting, self.n_waiting = [], 0
+            distance = np.empty(len(query))
+            step = max(1, (1 << 20) // self.queries.shape[1])
+            for start in range(0, len(query), step):
+                part = slice(start, start + step)
+                distance[part] = self.metric.measure(
+                    self.queries[query[part]], self.rows[row[part]]
+                )
+            near = distance <= self.distance[query, -1]
+            self._keep(query[near], row[near], distance[near])
+
+    def _keep(
+        self, query: NDArray[np.intp], row: NDArray[np.intp], distance: NDArray[np.float64]
+    ) -> None:
+        if len(query) == 0:
+            return
+        changed, place = np.unique(query, return_inverse=True)
+        k, n = self.k, len(changed)
+        owner = np.concatenate([np.repeat(np.arange(n), k), place])
+        d = np.concatenate([self.distance[changed].ravel(), distance])
+        key = np.concatenate([self.key[changed].ravel(), row_keys(self.rows[row])])
+        index = np.concatenate([self.index[changed].ravel(), row])
+        order = np.lexsort((d, owner))
+        if (d[order[1:]] == d[order[:-1]]).any():
+            order = np.lexsort((index, key, d, owner))
+        take = order[np.searchsorted(owner[order], np.arange(n))[:, None] + np.arange(k)]
+        self.distance[changed], self.key[changed] = d[take], key[take]
+        self.index[changed] = index[take]
+        for product in filter(None, self.products.values()):
+            product.set_limits(changed, self.distance[changed, -1])
+        self.endless = np.flatnonzero(np.isinf(self.distance[:, -1]))
+
+    # Nominating by a product -----------------------------------------------------------------
+
+    def _product(self, kind: type[_Product], dtype: type[np.floating]) -> Any:
+        with self.lock:
+            if (kind, dtype) not in self.products:
+                with np.errstate(over="ignore", invalid="ignore"):  # then it does not fit
+                    made: Any = kind(self.queries, self.metric, dtype)
+                if made.fits:
+                    made.set_limits(slice(None), self.distance[:, -1])
+                self.products[kind, dtype] = made if made.fits else None
+            return self.products[kind, dtype]
+
+    def _choose(self, block: Floats, single: bool) -> tuple[Any, Floats]:
+        """Find the cheapest product that this block allows."""
+        vectors = None
+        for dtype in (np.float32, np.float64) if single else (np.float64,):
+            for kind in (_PlainProduct, _MixedProduct) if self.plain else (_MixedProduct,):
+                product = self._product(kind, dtype)
+                if product is not None:
+                    vectors = product.row_vectors(block, self.scratch)
+                if vectors is not None:
+                    return product, vectors
+        raise ValueError("rows hold numbers too large to square in double precision; rescale them.")
+
+    def nominate_by_product(self, n_jobs: int) -> None:
+        """Go through the rows, a block at a time."""
+        n_queries, n_rows = len(self.queries), len(self.rows)
+        if n_queries * self.rows.size < _WORTH_THREADS or n_jobs < 2:
+            for start, stop in self._blocks():
+                self._scan(start, stop)
+            self.settle()
+            return
+        blocks = self._blocks()
+        turn = threading.Lock()
+
+        def work(_: int) -> None:
+            while True:
+                with turn:
+                    block = next(blocks, None)
+                if block is None:
+                    return
+                self._scan(*block)
+
+        # A block a thread beats a product on all threads: all the rest runs side by side too.
+        with one_blas_thread:
+            # Until there are limits, blocks in turn.
+            for start, stop in blocks:
+                self._scan(start, stop)
+                if stop >= min(n_rows, 1 << 13):
+                    break
+            self.settle()
+            with ThreadPoolExecutor(n_jobs) as pool:
+                list(pool.map(work, range(n_jobs)))
+        self.settle()
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        n_queries, n_features = min(len(self.queries), _QUERIES), self.rows.shape[1]
+        most = min(_TILE_CELLS // n_queries, _BLOCK_CELLS // (n_features + 2))
+        most = max(most, 64)
         # The first blocks double the rows seen: then none brings many more candidates than k.
-        start, stop = 0, max(k, min(block_rows, 256))
-        while start < len(rows):
-            block = rows[start:stop]
-            low = self._lower_bounds(block)
-            if best is None:
-                hit = self._nominate(low, block, k)
-            else:
-                hit = low <= self._limit(best.distance[:, -1], low)
-                if np.count_nonzero(hit) > 8 * n_queries * k and len(block) > k:
-                    hit &= self._nominate(low, block, k)
-            query, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
-            distance = self.metric.measure(self.queries[query], block[place])
-            key = row_keys(block[place])
-            index = (place + start).astype(np.int64)
-            if best is not None:
-                query = np.concatenate([np.repeat(np.arange(n_queries), k), query])
-                distance = np.concatenate([best.distance.ravel(), distance])
-                key = np.concatenate([best.key.ravel(), key])
-                index = np.concatenate([best.index.ravel(), index])
-            best = _first_k(query, distance, key, index, n_queries, k)
-            start, stop = stop, stop + min(block_rows, stop)
-        assert best is not None  # there is at least one row
-        return best
+        size = min(most, self.k if len(self.endless) else 256)
+        start = 0
+        while start < len(self.rows):
+            stop = min(start + size, len(self.rows))
+            yield start, stop
+            start, size = stop, min(most, 2 * size)
 
-    def _nominate(self, low: Floats, block: Floats, k: int) -> NDArray[np.bool_]:
-        """Candidates of one block on its own merits: all that its k-th best can't rule out."""
-        k = min(k, low.shape[1])
-        some = np.argpartition(low, k - 1, axis=1)[:, :k]
-        measured = self.metric.measure(np.repeat(self.queries, k, axis=0), block[some.ravel()])
-        hit = low <= self._limit(measured.reshape(-1, k).max(axis=1), low)
-        # The rows that set the limit are candidates whatever rounding says: k are always there.
-        np.put_along_axis(hit, some, True, axis=1)
+    def _scan(self, start: int, stop: int) -> None:
+        """Nominate from one block of rows."""
+        block = self.rows[start:stop]
+        product, vectors = self._choose(block, single=True)
+        for first in range(0, len(self.queries), _QUERIES):
+            last = min(first + _QUERIES, len(self.queries))
+            tile = self.scratch.array("tile", (len(block), last - first), vectors.dtype)
+            hit = self._hits(product, vectors, tile, start, first)
+            if self._too_many(hit):
+                hit = self._fewer(product, vectors, tile, hit, start, first)
+            row, query = np.divmod(np.flatnonzero(hit), last - first)
+            self._wait(query + first, row + start)
+
+    def _hits(
+        self, product: Any, vectors: Floats, tile: Floats, start: int, first: int
+    ) -> NDArray[np.bool_]:
+        last = first + tile.shape[1]
+        np.matmul(vectors, product.vectors[first:last].T, out=tile)
+        hit = np.less(tile, 0, out=self.scratch.array("hit", tile.shape, np.bool_))
+        endless = self.endless
+        if len(endless):  # no limit: any row will do
+            hit[:, endless[(first <= endless) & (endless < last)] - first] = True
+        if self.skip is not None:
+            skipped = self.skip[start : start + len(tile)]
+            if skipped.any():
+                hit[skipped] = False
         return hit
 
+    def _too_many(self, hit: NDArray[np.bool_]) -> bool:
+        return np.count_nonzero(hit) > 8 * self.k * hit.shape[1]
 
-class _MixedSearch(_PlainSearch):
-    """The same with missing values and categories: four products instead of one."""
+    def _fewer(
+        self,
+        product: Any,
+        vectors: Floats,
+        tile: Floats,
+        hit: NDArray[np.bool_],
+        start: int,
+        first: int,
+    ) -> NDArray[np.bool_]:
+        """Look closer at a block with many candidates.
 
-    def _work_type(self) -> Any:
-        return np.float64
+        Either the limits are poor, as where rows come nearer and nearer: then the block's own
+        best improve them. Or single precision can't tell these rows apart: double may. Or rows
+        occur many times: k copies will do.
+        """
+        n, n_queries = tile.shape
+        block = self.rows[start : start + n]
+        with self.lock:
+            if n > self.k:
+                best = np.argpartition(tile, self.k - 1, axis=0)[: self.k].ravel()
+                query = np.tile(np.arange(n_queries), self.k)
+                best, query = best[hit[best, query]], query[hit[best, query]]
+                self.waiting.append((query + first, best + start))
+                self.settle()
+                # What is settled must not come a second time.
+                hit = self._hits(product, vectors, tile, start, first)
+                hit[best, query] = False
+        if self._too_many(hit) and tile.dtype == np.float32:
+            exact, wide = self._choose(block, single=False)
+            again = self.scratch.array("tile", tile.shape, np.float64)
+            hit = hit.copy()  # from the scratch that the next line writes to
+            hit &= self._hits(exact, wide, again, start, first)
+        if self._too_many(hit):
+            key = row_keys(block)
+            order = np.argsort(key, kind="stable")
+            copies = np.arange(n) - np.searchsorted(key[order], key[order])
+            hit[order[copies >= self.k]] = False
+        return hit
 
-    def _mean(self) -> NDArray[np.float64]:
-        present = ~np.isnan(self.queries)
-        total = np.where(present, self.queries, 0.0).sum(axis=0, dtype=np.float64)
-        return total / np.maximum(present.sum(axis=0), 1)
+    # Nominating by a tree --------------------------------------------------------------------
 
-    def _split(self, values: Floats) -> tuple[Floats, Floats]:
-        numeric = ~self.metric.categorical
-        scaled = (values[:, numeric] - self.origin[numeric]) / self.unit[numeric]
-        present = ~np.isnan(scaled)
-        scaled[~present] = 0.0
-        return scaled, present.astype(np.float64)
-
-    def _prepare(self) -> None:
-        self.shift = np.zeros(len(self.queries))
-        self.q, self.q_has = self._split(self.queries)
-        self.q_squares = self.q**2
-        self.q_norm = self.q_squares.sum(axis=1)
-
-    def _lower_bounds(self, block: Floats) -> Floats:
-        r, r_has = self._split(block)
-        r_squares = r**2
-        low = self.q_squares @ r_has.T
-        low += self.q_has @ r_squares.T
-        low -= 2.0 * (self.q @ r.T)
-        low -= self.slack * (self.q_norm[:, None] + r_squares.sum(axis=1))
-        np.maximum(low, 0.0, out=low)
-        common = self.q_has @ r_has.T
-        for column in np.flatnonzero(self.metric.categorical):
-            difference = self.queries[:, column, None] - block[:, column]
-            missing = np.isnan(difference)
-            common += ~missing
-            low += self.metric.mismatch * ((difference != 0) & ~missing)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # A little less than exact, for the last roundings.
-            low *= block.shape[1] * (1 - 1e-12) / common
-        low[common == 0] = np.inf
-        return low
+    def nominate_by_tree(self, n_jobs: int) -> None:
+        """Let a KD-tree nominate a few more than k, and check that none is missing."""
+        queries, rows, k = self.queries, self.rows, self.k
+        if not self.plain or not np.isfinite(np.einsum("ij->", rows, dtype=np.float64)):
+            self.nominate_by_product(n_jobs)
+            return
+        origin = queries.mean(axis=0, dtype=np.float64)
+        q, r = (queries - origin) / self.metric.scale, (rows - origin) / self.metric.scale
+        wanted = min(k + 4, len(rows))
+        # Plain splits build fastest and bear duplicates.
+        tree = cKDTree(r, balanced_tree=False, compact_nodes=False)
+        reach, near = tree.query(q, k=wanted, workers=n_jobs)
+        place = np.asarray(near).reshape(-1).astype(np.intp)
+        self.waiting = [(np.repeat(np.arange(len(queries)), wanted), place)]
+        self.settle()
+        # Complete, unless a row that was not returned could be as near as the k-th: the tree's
+        # distances are off by no more than this.
+        slack = 8.0 * (queries.shape[1] + 16) * np.finfo(np.float64).eps
+        norms = np.einsum("ij,ij->i", q, q) + np.einsum("ij,ij->i", r, r).max()
+        farthest = np.asarray(reach).reshape(len(queries), wanted)[:, -1] ** 2 - slack * norms
+        unsure = np.flatnonzero((self.distance[:, -1] >= farthest) & (wanted < len(rows)))
+        if len(unsure):
+            again = _Search(queries[unsure], rows, k, self.metric, None, None)
+            again.nominate_by_product(n_jobs)
+            for name in ("distance", "key", "index"):
+                getattr(self, name)[unsure] = getattr(again, name)
 
 
 def merge_nearest(parts: list[Nearest], k: int) -> tuple[Nearest, NDArray[np.int64]]:

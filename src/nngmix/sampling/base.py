@@ -200,7 +200,7 @@ class BaseSampler(BaseOverSampler):
             for theirs, column in zip(known.columns, template.columns, strict=True):
                 column.join(theirs)
             builder.know(known.values.astype(table.values.dtype))
-        builder.add(table.values[anomaly], table.values[~anomaly])
+        builder.add(table.values, anomaly)
         self._set_fitted({1: builder}, template)
         return self
 
@@ -262,7 +262,7 @@ class BaseSampler(BaseOverSampler):
         for label in added:
             chosen = labels == label
             builders[label] = PoolBuilder(self._needs(), scale).know(values[chosen])
-            builders[label].add(values[:0], values[~chosen])
+            builders[label].add(values, chosen)
         pools = self._build_pools(builders)
         validate_data(self, X, skip_check_array=True)
         self._set_fitted(builders, table.template())

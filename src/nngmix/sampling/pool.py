@@ -94,9 +94,15 @@ class Draw:
     times: NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: Floats) -> Self:
-        """Draw from one piece."""
-        return cls(rows, row_keys(rows), np.ones(len(rows), dtype=np.int64))._trim()
+    def of(
+        cls, rows: Floats, skip: NDArray[np.bool_] | None = None, so_far: "Draw | None" = None
+    ) -> Self:
+        """Draw from one piece, passing over some rows, and those that can't be drawn any more."""
+        keys = row_keys(rows)
+        possible = np.ones(len(rows), dtype=bool) if skip is None else ~skip
+        if so_far is not None and len(so_far.keys) == MOST_DRAWN:
+            possible &= keys <= so_far.keys[-1]
+        return cls(rows[possible], keys[possible], np.ones(possible.sum(), dtype=np.int64))._trim()
 
     def join(self, other: "Draw") -> "Draw":
         """Draw from two pieces together."""
@@ -145,44 +151,59 @@ class PoolBuilder:
         self.anomalies = anomalies[np.argsort(row_keys(anomalies), kind="stable")]
         return self
 
-    def add(self, anomalies: Floats, unlabelled: Floats) -> None:
-        """Take in a piece."""
+    def add(self, rows: Floats, anomaly: NDArray[np.bool_]) -> None:
+        """Take in a piece; ``anomaly`` tells which of its rows are labelled."""
         if self.anomalies is None:
-            self.pieces.append((anomalies.copy(), unlabelled.copy()))
+            self.pieces.append((rows[anomaly], rows[~anomaly]))
             return
-        strange = ~np.isin(row_keys(anomalies), row_keys(self.anomalies))
-        if strange.any():
-            raise ValueError(
-                f"y marks {strange.sum()} labelled anomalies that were not known when the pool "
-                "was begun: earlier rows near them are forgotten. Pass all labelled anomalies to "
-                "the first partial_fit (anomalies=...), or fit everything again."
-            )
-        if len(unlabelled):
-            self._search(unlabelled)
+        some = bool(anomaly.any())
+        if some:
+            strange = ~np.isin(row_keys(rows[anomaly]), row_keys(self.anomalies))
+            if strange.any():
+                raise ValueError(
+                    f"y marks {strange.sum()} labelled anomalies that were not known when the "
+                    "pool was begun: earlier rows near them are forgotten. Pass all labelled "
+                    "anomalies to the first partial_fit (anomalies=...), or fit everything again."
+                )
+        n_unlabelled = int(len(rows) - np.count_nonzero(anomaly))
+        if n_unlabelled:
+            self._search(rows, anomaly if some else None, n_unlabelled)
 
-    def _search(self, unlabelled: Floats) -> None:
+    def _search(self, rows: Floats, skip: NDArray[np.bool_] | None, n_unlabelled: int) -> None:
         assert self.anomalies is not None
         # The work first, then the changes: an interruption in between leaves the state as it was.
-        draw = self.draw
+        draw, nearest, near_rows = self.draw, self.nearest, self.near_rows
         if self.needs.drawn:
-            draw = Draw.of(unlabelled) if draw is None else draw.join(Draw.of(unlabelled))
-        found = self._nearest(self.anomalies, unlabelled) if self.needs.neighbors else None
-        self.n_unlabelled += len(unlabelled)
-        self.draw = draw
-        if found is not None:
-            self._keep(found, unlabelled[found.index])
-
-    def _keep(self, found: Nearest, rows: Floats) -> None:
-        """Join neighbours to those so far; rows: (n_anomalies, k, n_features)."""
-        if self.nearest is not None and self.near_rows is not None:
-            both = np.concatenate([self.near_rows, rows], axis=1)
-            merged, part = merge_nearest(
-                [_by_place(self.nearest), _by_place(found)], self.needs.neighbors
+            new = Draw.of(rows, skip, draw)
+            draw = new if draw is None else draw.join(new)
+        if self.needs.neighbors and self.needs.engine is None:
+            nearest = k_nearest(
+                self.anomalies,
+                rows,
+                self.needs.neighbors,
+                metric=self._metric(),
+                n_jobs=self.needs.n_jobs,
+                skip=skip,
+                known=nearest,
             )
-            place = merged.index + np.where(part == 1, self.near_rows.shape[1], 0)
-            rows = np.take_along_axis(both, place[:, :, None], axis=1)
-            found = merged
-        self.nearest, self.near_rows = found, rows
+            near_rows = _gather(nearest, rows, near_rows)
+        elif self.needs.neighbors:
+            unlabelled = rows if skip is None else rows[~skip]
+            found = self._nearest(self.anomalies, unlabelled)
+            nearest, near_rows = self._merge(found, unlabelled[found.index])
+        self.n_unlabelled += n_unlabelled
+        self.draw, self.nearest, self.near_rows = draw, nearest, near_rows
+
+    def _merge(self, found: Nearest, rows: Floats) -> tuple[Nearest, Floats]:
+        """Join neighbours to those so far; rows: (n_anomalies, k, n_features)."""
+        if self.nearest is None or self.near_rows is None:
+            return found, rows
+        both = np.concatenate([self.near_rows, rows], axis=1)
+        merged, part = merge_nearest(
+            [_by_place(self.nearest), _by_place(found)], self.needs.neighbors
+        )
+        place = merged.index + np.where(part == 1, self.near_rows.shape[1], 0)
+        return merged, np.take_along_axis(both, place[:, :, None], axis=1)
 
     def _nearest(self, queries: Floats, rows: Floats, k: int | None = None) -> Nearest:
         k = self.needs.neighbors if k is None else k
@@ -215,7 +236,7 @@ class PoolBuilder:
             if part.draw is not None:
                 both.draw = part.draw if both.draw is None else both.draw.join(part.draw)
             if part.nearest is not None and part.near_rows is not None:
-                both._keep(part.nearest, part.near_rows)
+                both.nearest, both.near_rows = both._merge(part.nearest, part.near_rows)
         return both
 
     def build(self) -> Pool:
@@ -226,7 +247,7 @@ class PoolBuilder:
             )
             _check_some(anomalies, len(unlabelled))
             whole = PoolBuilder(self.needs, self.scale).know(anomalies)
-            whole.add(anomalies[:0], unlabelled)
+            whole.add(unlabelled, np.zeros(len(unlabelled), dtype=bool))
             return whole.build()
         anomalies = self.anomalies
         _check_some(anomalies, self.n_unlabelled)
@@ -275,6 +296,17 @@ def _check_some(anomalies: Floats, n_unlabelled: int) -> None:
         raise ValueError("no labelled anomaly (class 1) so far: nothing to generate from.")
     if n_unlabelled == 0:
         raise ValueError("no unlabelled row (class 0) so far: at least one is needed.")
+
+
+def _gather(found: Nearest, rows: Floats, known: Floats | None) -> Floats:
+    """Look up found neighbours, in this piece or among those known before."""
+    new = found.index >= 0
+    if known is None or new.all():
+        return rows[found.index]
+    out = np.empty((*found.index.shape, rows.shape[1]), dtype=rows.dtype)
+    out[new] = rows[found.index[new]]
+    out[~new] = known[np.nonzero(~new)[0], -1 - found.index[~new]]
+    return out
 
 
 def _by_place(nearest: Nearest) -> Nearest:
