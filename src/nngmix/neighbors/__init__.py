@@ -1,5 +1,13 @@
-"""The nearest unlabelled rows of a few anomalies, exactly, in bounded memory."""
+"""The nearest unlabelled rows of a few anomalies, in bounded memory."""
 
+from nngmix.neighbors.approximate import ApproximateNeighbors
 from nngmix.neighbors.exact import Metric, Nearest, k_nearest, merge_nearest, row_keys
 
-__all__ = ["Metric", "Nearest", "k_nearest", "merge_nearest", "row_keys"]
+__all__ = [
+    "ApproximateNeighbors",
+    "Metric",
+    "Nearest",
+    "k_nearest",
+    "merge_nearest",
+    "row_keys",
+]
