@@ -306,7 +306,10 @@ class _Product:
         return out
 
     def _loosen(self, limit: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.minimum(limit, self.most) * (1.0 + self.slack) + self.least
+        # No limit yet: then all rows are candidates whatever the product says, and without a
+        # large number in it the product tells which ones are near.
+        finite = np.where(np.isinf(limit), 0.0, np.minimum(limit, self.most))
+        return finite * (1.0 + self.slack) + self.least
 
 
 class _PlainProduct(_Product):
@@ -522,8 +525,7 @@ class _Search:
 
     def nominate_by_product(self, n_jobs: int) -> None:
         """Go through the rows, a block at a time."""
-        n_queries, n_rows = len(self.queries), len(self.rows)
-        if n_queries * self.rows.size < _WORTH_THREADS or n_jobs < 2:
+        if len(self.queries) * self.rows.size < _WORTH_THREADS or n_jobs < 2:
             for start, stop in self._blocks():
                 self._scan(start, stop)
             self.settle()
@@ -541,27 +543,18 @@ class _Search:
 
         # A block a thread beats a product on all threads: all the rest runs side by side too.
         with one_blas_thread:
-            # Until there are limits, blocks in turn.
-            for start, stop in blocks:
-                self._scan(start, stop)
-                if stop >= min(n_rows, 1 << 13):
-                    break
-            self.settle()
+            # The first block sets limits that rule out most of the others.
+            self._scan(*next(blocks))
             with ThreadPoolExecutor(n_jobs) as pool:
                 list(pool.map(work, range(n_jobs)))
         self.settle()
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         n_queries, n_features = min(len(self.queries), _QUERIES), self.rows.shape[1]
-        most = min(_TILE_CELLS // n_queries, _BLOCK_CELLS // (n_features + 2))
-        most = max(most, 64)
-        # The first blocks double the rows seen: then none brings many more candidates than k.
-        size = min(most, self.k if len(self.endless) else 256)
-        start = 0
-        while start < len(self.rows):
-            stop = min(start + size, len(self.rows))
-            yield start, stop
-            start, size = stop, min(most, 2 * size)
+        size = min(_TILE_CELLS // n_queries, _BLOCK_CELLS // (n_features + 2))
+        size = max(size // 8 * 8, 64)
+        for start in range(0, len(self.rows), size):
+            yield start, min(start + size, len(self.rows))
 
     def _scan(self, start: int, stop: int) -> None:
         """Nominate from one block of rows."""
@@ -571,9 +564,10 @@ class _Search:
             last = min(first + _QUERIES, len(self.queries))
             tile = self.scratch.array("tile", (len(block), last - first), vectors.dtype)
             hit = self._hits(product, vectors, tile, start, first)
-            if self._too_many(hit):
-                hit = self._fewer(product, vectors, tile, hit, start, first)
-            row, query = np.divmod(np.flatnonzero(hit), last - first)
+            places = _places(hit)
+            if self._too_many(len(places), hit):
+                places = _places(self._fewer(product, vectors, tile, hit, start, first))
+            row, query = np.divmod(places, last - first)
             self._wait(query + first, row + start)
 
     def _hits(
@@ -591,8 +585,8 @@ class _Search:
                 hit[skipped] = False
         return hit
 
-    def _too_many(self, hit: NDArray[np.bool_]) -> bool:
-        return np.count_nonzero(hit) > 8 * self.k * hit.shape[1]
+    def _too_many(self, n_hits: int, hit: NDArray[np.bool_]) -> bool:
+        return n_hits > 4 * self.k * hit.shape[1]
 
     def _fewer(
         self,
@@ -621,16 +615,17 @@ class _Search:
                 # What is settled must not come a second time.
                 hit = self._hits(product, vectors, tile, start, first)
                 hit[best, query] = False
-        if self._too_many(hit) and tile.dtype == np.float32:
+        if self._too_many(int(np.count_nonzero(hit)), hit) and tile.dtype == np.float32:
             exact, wide = self._choose(block, single=False)
             again = self.scratch.array("tile", tile.shape, np.float64)
             hit = hit.copy()  # from the scratch that the next line writes to
             hit &= self._hits(exact, wide, again, start, first)
-        if self._too_many(hit):
-            key = row_keys(block)
+        if self._too_many(int(np.count_nonzero(hit)), hit):
+            row = np.flatnonzero(hit.any(axis=1))
+            key = row_keys(block[row])
             order = np.argsort(key, kind="stable")
-            copies = np.arange(n) - np.searchsorted(key[order], key[order])
-            hit[order[copies >= self.k]] = False
+            copies = np.arange(len(row)) - np.searchsorted(key[order], key[order])
+            hit[row[order[copies >= self.k]]] = False
         return hit
 
     # Nominating by a tree --------------------------------------------------------------------
@@ -661,6 +656,16 @@ class _Search:
             again.nominate_by_product(n_jobs)
             for name in ("distance", "key", "index"):
                 getattr(self, name)[unsure] = getattr(again, name)
+
+
+def _places(hit: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Find the few True: flatnonzero in a third of the time, since it looks at eight at a time."""
+    flat = hit.reshape(-1)
+    if len(flat) % 8:
+        return np.flatnonzero(flat)
+    words = np.flatnonzero(flat.view(np.uint64) != 0)
+    word, place = np.nonzero(flat.reshape(-1, 8)[words])
+    return words[word] * 8 + place
 
 
 def merge_nearest(parts: list[Nearest], k: int) -> tuple[Nearest, NDArray[np.int64]]:
