@@ -179,6 +179,7 @@ def k_nearest(
     n_jobs: int = 1,
     skip: NDArray[np.bool_] | None = None,
     known: Nearest | None = None,
+    device: str | None = None,
 ) -> Nearest:
     """Find the k rows nearest to each query, exactly.
 
@@ -200,6 +201,9 @@ def k_nearest(
     known : Nearest, default=None
         The nearest rows of the same queries in other tables. Only rows that beat them are looked
         at, and the result is that of all tables together: see ``Nearest.index``.
+    device : str, default=None
+        Where torch is to take the products, such as "cuda"; None takes them here, without torch.
+        The answer does not depend on it.
 
     Returns
     -------
@@ -229,11 +233,18 @@ def k_nearest(
     n_rows = len(rows) if skip is None else int(len(rows) - np.count_nonzero(skip))
     k = min(k, n_rows + (0 if known is None else known.index.shape[1]))
     metric = Metric.of(metric, queries.shape[1])
-    search = _Search(queries, rows, k, metric, skip, known)
+    search: Search
+    if device is not None:
+        from nngmix.neighbors.on_device import DeviceSearch
+
+        search = DeviceSearch(queries, rows, k, metric, skip, known, device=device)
+        search.nominate(n_jobs)
+        return Nearest(search.distance, search.key, search.index)
+    search = Search(queries, rows, k, metric, skip, known)
     if known is None and skip is None and _tree_is_faster(len(queries), *rows.shape):
         search.nominate_by_tree(n_jobs)
     else:
-        search.nominate_by_product(n_jobs)
+        search.nominate(n_jobs)
     return Nearest(search.distance, search.key, search.index)
 
 
@@ -312,7 +323,7 @@ class _Product:
         return finite * (1.0 + self.slack) + self.least
 
 
-class _PlainProduct(_Product):
+class PlainProduct(_Product):
     """All columns numeric, nothing missing: (r, |r|^2, 1) . (-2 q, 1, |q|^2 - limit)."""
 
     def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
@@ -417,7 +428,15 @@ class _MixedProduct(_Product):
         return vectors
 
 
-class _Search:
+def blocks_of(n_rows: int, n_queries: int, n_features: int) -> Iterator[tuple[int, int]]:
+    """Cut rows into blocks whose vectors and whose tile of the product suit the cache."""
+    size = min(_TILE_CELLS // min(n_queries, _QUERIES), _BLOCK_CELLS // (n_features + 2))
+    size = max(size // 8 * 8, 64)
+    for start in range(0, n_rows, size):
+        yield start, min(start + size, n_rows)
+
+
+class Search:
     """The neighbours so far, and who may still become one."""
 
     def __init__(
@@ -445,12 +464,13 @@ class _Search:
         self.products: dict[tuple[type[_Product], type[np.floating]], Any] = {}
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0
+        self.n_settled = 0
         self.lock = threading.RLock()
         self.scratch = _Scratch()
 
     # Measuring -------------------------------------------------------------------------------
 
-    def _wait(self, query: NDArray[np.intp], row: NDArray[np.intp]) -> None:
+    def wait(self, query: NDArray[np.intp], row: NDArray[np.intp]) -> None:
         """Put candidates on the list; a long enough list is worked off."""
         if len(query) == 0:
             return
@@ -468,6 +488,7 @@ class _Search:
                 return
             query, row = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
             self.waiting, self.n_waiting = [], 0
+            self.n_settled += 1
             distance = np.empty(len(query))
             step = max(1, (1 << 20) // self.queries.shape[1])
             for start in range(0, len(query), step):
@@ -501,7 +522,8 @@ class _Search:
 
     # Nominating by a product -----------------------------------------------------------------
 
-    def _product(self, kind: type[_Product], dtype: type[np.floating]) -> Any:
+    def product(self, kind: type[_Product], dtype: type[np.floating]) -> Any:
+        """Make the queries ready, once; None if their numbers are too large for the dtype."""
         with self.lock:
             if (kind, dtype) not in self.products:
                 with np.errstate(over="ignore", invalid="ignore"):  # then it does not fit
@@ -515,22 +537,22 @@ class _Search:
         """Find the cheapest product that this block allows."""
         vectors = None
         for dtype in (np.float32, np.float64) if single else (np.float64,):
-            for kind in (_PlainProduct, _MixedProduct) if self.plain else (_MixedProduct,):
-                product = self._product(kind, dtype)
+            for kind in (PlainProduct, _MixedProduct) if self.plain else (_MixedProduct,):
+                product = self.product(kind, dtype)
                 if product is not None:
                     vectors = product.row_vectors(block, self.scratch)
                 if vectors is not None:
                     return product, vectors
         raise ValueError("rows hold numbers too large to square in double precision; rescale them.")
 
-    def nominate_by_product(self, n_jobs: int) -> None:
+    def nominate(self, n_jobs: int) -> None:
         """Go through the rows, a block at a time."""
+        blocks = blocks_of(len(self.rows), len(self.queries), self.rows.shape[1])
         if len(self.queries) * self.rows.size < _WORTH_THREADS or n_jobs < 2:
-            for start, stop in self._blocks():
-                self._scan(start, stop)
+            for start, stop in blocks:
+                self.scan(start, stop)
             self.settle()
             return
-        blocks = self._blocks()
         turn = threading.Lock()
 
         def work(_: int) -> None:
@@ -539,24 +561,17 @@ class _Search:
                     block = next(blocks, None)
                 if block is None:
                     return
-                self._scan(*block)
+                self.scan(*block)
 
         # A block a thread beats a product on all threads: all the rest runs side by side too.
         with one_blas_thread:
             # The first block sets limits that rule out most of the others.
-            self._scan(*next(blocks))
+            self.scan(*next(blocks))
             with ThreadPoolExecutor(n_jobs) as pool:
                 list(pool.map(work, range(n_jobs)))
         self.settle()
 
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        n_queries, n_features = min(len(self.queries), _QUERIES), self.rows.shape[1]
-        size = min(_TILE_CELLS // n_queries, _BLOCK_CELLS // (n_features + 2))
-        size = max(size // 8 * 8, 64)
-        for start in range(0, len(self.rows), size):
-            yield start, min(start + size, len(self.rows))
-
-    def _scan(self, start: int, stop: int) -> None:
+    def scan(self, start: int, stop: int) -> None:
         """Nominate from one block of rows."""
         block = self.rows[start:stop]
         product, vectors = self._choose(block, single=True)
@@ -568,7 +583,7 @@ class _Search:
             if self._too_many(len(places), hit):
                 places = _places(self._fewer(product, vectors, tile, hit, start, first))
             row, query = np.divmod(places, last - first)
-            self._wait(query + first, row + start)
+            self.wait(query + first, row + start)
 
     def _hits(
         self, product: Any, vectors: Floats, tile: Floats, start: int, first: int
@@ -634,7 +649,7 @@ class _Search:
         """Let a KD-tree nominate a few more than k, and check that none is missing."""
         queries, rows, k = self.queries, self.rows, self.k
         if not self.plain or not np.isfinite(np.einsum("ij->", rows, dtype=np.float64)):
-            self.nominate_by_product(n_jobs)
+            self.nominate(n_jobs)
             return
         origin = queries.mean(axis=0, dtype=np.float64)
         q, r = (queries - origin) / self.metric.scale, (rows - origin) / self.metric.scale
@@ -652,8 +667,8 @@ class _Search:
         farthest = np.asarray(reach).reshape(len(queries), wanted)[:, -1] ** 2 - slack * norms
         unsure = np.flatnonzero((self.distance[:, -1] >= farthest) & (wanted < len(rows)))
         if len(unsure):
-            again = _Search(queries[unsure], rows, k, self.metric, None, None)
-            again.nominate_by_product(n_jobs)
+            again = Search(queries[unsure], rows, k, self.metric, None, None)
+            again.nominate(n_jobs)
             for name in ("distance", "key", "index"):
                 getattr(self, name)[unsure] = getattr(again, name)
 
