@@ -1,7 +1,8 @@
 """Contexts that change the whole process, entered once however many threads are inside."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -57,3 +58,30 @@ class SharedContext:
 
 #: One thread in BLAS, where blocks run side by side in threads of their own.
 one_blas_thread = SharedContext(lambda: threadpool_limits(1, user_api="blas"))
+
+_threads_lock = threading.Lock()
+# How many hold torch to one thread right now, and how many threads it had before.
+_limited = 0
+_threads_before = 1
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread inside an operation, in this thread, while the block runs.
+
+    Sums then come out the same on any machine, and for small operations it is faster.
+    """
+    import torch
+
+    global _limited, _threads_before
+    with _threads_lock:
+        if _limited == 0:
+            _threads_before = torch.get_num_threads()
+        _limited += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _limited -= 1
+            torch.set_num_threads(_threads_before)

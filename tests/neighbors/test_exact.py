@@ -7,7 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nngmix.neighbors import Metric, k_nearest, merge_nearest, row_keys
+from nngmix.neighbors import Metric, exact, k_nearest, merge_nearest, row_keys
+
+
+@pytest.fixture(scope="module", params=["numpy", "bfloat16"], autouse=True)
+def products(request):
+    """Run every test with either kind of product, whatever this processor is quicker in."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            patch.setattr(exact, "_half_kinds", lambda plain, work: [])
+        else:
+            pytest.importorskip("torch", reason="torch is not installed (extra 'deep')")
+            from nngmix.neighbors import bfloat16
+
+            patch.setattr(bfloat16, "pays", lambda: True)
+        yield request.param
+
+
+def test_bfloat16_is_used_where_it_pays(products):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4)).astype(np.float32)
+    metric = Metric(np.ones(4), np.zeros(4, dtype=bool), 1.0)
+    search = exact.Search(X[:5], X[5:], 3, metric, None, None)
+    search.nominate(1)
+    used = {kind.__name__ for kind, _ in search.products}
+    assert ("HalfProduct" in used) == (products == "bfloat16")
 
 
 def naive(queries, rows, k, scale=None):

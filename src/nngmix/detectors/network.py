@@ -20,15 +20,12 @@ from sklearn.utils._param_validation import HasMethods, Interval
 
 from nngmix.detectors.base import N_JOBS, BaseDetector, seed_from
 from nngmix.sampling.streams import thread_count
+from nngmix.shared_context import one_torch_thread
 
 if TYPE_CHECKING:
     import torch
 
 _seeds_lock = threading.Lock()
-_threads_lock = threading.Lock()
-# How many trainings hold torch to few threads right now, and how many threads it had before.
-_limited = 0
-_threads_before = 1
 
 
 class NetworkDetector(BaseDetector):
@@ -294,28 +291,6 @@ def seeded(seed: int) -> Iterator[None]:
     with _seeds_lock, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let torch use one thread inside an operation, in this thread, while the block runs.
-
-    Sums then come out the same on any machine, and for networks this small it is faster.
-    """
-    import torch
-
-    global _limited, _threads_before
-    with _threads_lock:
-        if _limited == 0:
-            _threads_before = torch.get_num_threads()
-        _limited += 1
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _threads_lock:
-            _limited -= 1
-            torch.set_num_threads(_threads_before)
 
 
 def threads_on(device: "torch.device", n_jobs: int | None) -> int:

@@ -15,6 +15,8 @@ answer depends neither on how the rows were cut or ordered, nor on threads.
 With few columns and very many queries a KD-tree nominates instead.
 """
 
+import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from nngmix.shared_context import one_blas_thread
+from nngmix.shared_context import one_blas_thread, one_torch_thread
 
 Floats = NDArray[np.floating]
 
@@ -40,6 +42,9 @@ _BLOCK_CELLS = 1 << 18
 _WORTH_THREADS = 1 << 26
 # Categories told apart in the product; those beyond share a place and are told apart afterwards.
 _PLACES = 16
+# Multiplications in this process after which loading torch, some seconds, is worth its products.
+_WORTH_TORCH = 3 * 10**11
+_work_so_far = 0
 _NO_KEY = np.uint64(2**64 - 1)
 
 
@@ -257,7 +262,7 @@ def _tree_is_faster(n_queries: int, n_rows: int, n_features: int) -> bool:
     return n_features <= 6 and n_queries >= 2000 and n_rows >= 1000
 
 
-class _Scratch(threading.local):
+class Scratch(threading.local):
     """Arrays that a thread writes over and over: fresh ones cost a page fault every few cells."""
 
     def __init__(self) -> None:
@@ -284,6 +289,8 @@ class _Product:
 
     vectors: Floats
     fits: bool
+    #: What the dtype's own precision does not tell of the rounding error.
+    coarseness = 0.0
 
     def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
         self.metric, self.dtype = metric, dtype
@@ -300,9 +307,14 @@ class _Product:
         # |computed - true| <= slack * (|q|^2 + |r|^2 + limit): a dot product of n terms is off by
         # at most n eps |q||r|; the norms, the subtraction and the scaling add a few eps more.
         # What underflows is covered by the smallest limit.
-        self.slack = 8.0 * (queries.shape[1] + 16) * float(info.eps)
+        self.slack = 8.0 * (queries.shape[1] + 16) * float(info.eps) + self.coarseness
         self.least = 1e-30 if dtype is np.float32 else 1e-280
         self.most = 1e15 if dtype is np.float32 else 1e140
+
+    def multiply(self, vectors: Any, first: int, last: int, scratch: "Scratch") -> NDArray[Any]:
+        """Multiply rows by some queries: below 0 are the candidates."""
+        tile = scratch.array("tile", (len(vectors), last - first), self.dtype)
+        return np.matmul(vectors, self.vectors[first:last].T, out=tile)
 
     def _center(self, values: Floats, out: Floats | None = None) -> Floats:
         if out is not None and self.origin.dtype == out.dtype:
@@ -340,7 +352,7 @@ class PlainProduct(_Product):
         """Set the distance to beat for some queries."""
         self.vectors[query, -1] = self.norm[query] - self._loosen(limit)
 
-    def row_vectors(self, block: Floats, scratch: "_Scratch") -> Floats | None:
+    def row_vectors(self, block: Floats, scratch: "Scratch") -> Floats | None:
         """Make a block of rows ready; None if it has gaps or numbers too large for the dtype."""
         n_features = block.shape[1]
         vectors = scratch.array("vectors", (len(block), n_features + 2), self.dtype)
@@ -411,7 +423,7 @@ class _MixedProduct(_Product):
         loose = self._loosen(limit)[:, None]
         self.vectors[query, :n_features] = self.fixed[query] - loose * self.has[query]
 
-    def row_vectors(self, block: Floats, scratch: "_Scratch") -> Floats | None:
+    def row_vectors(self, block: Floats, scratch: "Scratch") -> Floats | None:
         """Make a block of rows ready; None if it has numbers too large for the dtype."""
         n_features, n_numeric = block.shape[1], len(self.numeric)
         vectors = scratch.array("vectors", (len(block), self._width()), self.dtype)
@@ -434,6 +446,28 @@ def blocks_of(n_rows: int, n_queries: int, n_features: int) -> Iterator[tuple[in
     size = max(size // 8 * 8, 64)
     for start in range(0, n_rows, size):
         yield start, min(start + size, n_rows)
+
+
+Kind = tuple[type[_Product], type[np.floating]]
+
+
+def _exact_kinds(plain: bool) -> list[Kind]:
+    """Tell which products there are, the cheapest first."""
+    kinds: list[type[_Product]] = [PlainProduct, _MixedProduct] if plain else [_MixedProduct]
+    return [(kind, dtype) for dtype in (np.float32, np.float64) for kind in kinds]
+
+
+def _half_kinds(plain: bool, work: int) -> list[Kind]:
+    """Offer bfloat16, where torch is loaded or this process has work that is worth loading it."""
+    global _work_so_far
+    _work_so_far += work
+    if not plain or ("torch" not in sys.modules and _work_so_far < _WORTH_TORCH):
+        return []
+    try:
+        from nngmix.neighbors import bfloat16
+    except ImportError:
+        return []
+    return [(bfloat16.HalfProduct, np.float32)] if bfloat16.pays() else []
 
 
 class Search:
@@ -461,12 +495,13 @@ class Search:
             self.index[:, :there] = -1 - np.arange(there)
         self.endless = np.flatnonzero(np.isinf(self.distance[:, -1]))
         self.plain = not metric.categorical.any() and not np.isnan(queries).any()
-        self.products: dict[tuple[type[_Product], type[np.floating]], Any] = {}
+        self.kinds = _half_kinds(self.plain, queries.size * len(rows)) + _exact_kinds(self.plain)
+        self.products: dict[Kind, Any] = {}
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0
         self.n_settled = 0
         self.lock = threading.RLock()
-        self.scratch = _Scratch()
+        self.scratch = Scratch()
 
     # Measuring -------------------------------------------------------------------------------
 
@@ -533,16 +568,13 @@ class Search:
                 self.products[kind, dtype] = made if made.fits else None
             return self.products[kind, dtype]
 
-    def _choose(self, block: Floats, single: bool) -> tuple[Any, Floats]:
+    def _choose(self, block: Floats, kinds: list[Kind]) -> tuple[Any, Any]:
         """Find the cheapest product that this block allows."""
-        vectors = None
-        for dtype in (np.float32, np.float64) if single else (np.float64,):
-            for kind in (PlainProduct, _MixedProduct) if self.plain else (_MixedProduct,):
-                product = self.product(kind, dtype)
-                if product is not None:
-                    vectors = product.row_vectors(block, self.scratch)
-                if vectors is not None:
-                    return product, vectors
+        for kind, dtype in kinds:
+            product = self.product(kind, dtype)
+            vectors = None if product is None else product.row_vectors(block, self.scratch)
+            if vectors is not None:
+                return product, vectors
         raise ValueError("rows hold numbers too large to square in double precision; rescale them.")
 
     def nominate(self, n_jobs: int) -> None:
@@ -564,7 +596,8 @@ class Search:
                 self.scan(*block)
 
         # A block a thread beats a product on all threads: all the rest runs side by side too.
-        with one_blas_thread:
+        half = self.kinds[0] not in _exact_kinds(self.plain)
+        with one_blas_thread, one_torch_thread() if half else contextlib.nullcontext():
             # The first block sets limits that rule out most of the others.
             self.scan(*next(blocks))
             with ThreadPoolExecutor(n_jobs) as pool:
@@ -574,25 +607,24 @@ class Search:
     def scan(self, start: int, stop: int) -> None:
         """Nominate from one block of rows."""
         block = self.rows[start:stop]
-        product, vectors = self._choose(block, single=True)
+        product, vectors = self._choose(block, self.kinds)
         for first in range(0, len(self.queries), _QUERIES):
             last = min(first + _QUERIES, len(self.queries))
-            tile = self.scratch.array("tile", (len(block), last - first), vectors.dtype)
-            hit = self._hits(product, vectors, tile, start, first)
+            tile = product.multiply(vectors, first, last, self.scratch)
+            hit = self._hits(tile, start, first)
             places = _places(hit)
             if self._too_many(len(places), hit):
-                places = _places(self._fewer(product, vectors, tile, hit, start, first))
+                places = _places(self._fewer(start, stop, first, last))
+                # Other vectors may have taken the place of these.
+                product, vectors = self._choose(block, self.kinds)
             row, query = np.divmod(places, last - first)
             self.wait(query + first, row + start)
 
-    def _hits(
-        self, product: Any, vectors: Floats, tile: Floats, start: int, first: int
-    ) -> NDArray[np.bool_]:
-        last = first + tile.shape[1]
-        np.matmul(vectors, product.vectors[first:last].T, out=tile)
+    def _hits(self, tile: NDArray[Any], start: int, first: int) -> NDArray[np.bool_]:
         hit = np.less(tile, 0, out=self.scratch.array("hit", tile.shape, np.bool_))
         endless = self.endless
         if len(endless):  # no limit: any row will do
+            last = first + tile.shape[1]
             hit[:, endless[(first <= endless) & (endless < last)] - first] = True
         if self.skip is not None:
             skipped = self.skip[start : start + len(tile)]
@@ -603,44 +635,45 @@ class Search:
     def _too_many(self, n_hits: int, hit: NDArray[np.bool_]) -> bool:
         return n_hits > 4 * self.k * hit.shape[1]
 
-    def _fewer(
-        self,
-        product: Any,
-        vectors: Floats,
-        tile: Floats,
-        hit: NDArray[np.bool_],
-        start: int,
-        first: int,
-    ) -> NDArray[np.bool_]:
+    def _fewer(self, start: int, stop: int, first: int, last: int) -> NDArray[np.bool_]:
         """Look closer at a block with many candidates.
 
         Either the limits are poor, as where rows come nearer and nearer: then the block's own
-        best improve them. Or single precision can't tell these rows apart: double may. Or rows
+        best improve them. Or the precision can't tell these rows apart: a higher one may. Or rows
         occur many times: k copies will do.
         """
-        n, n_queries = tile.shape
-        block = self.rows[start : start + n]
-        with self.lock:
-            if n > self.k:
-                best = np.argpartition(tile, self.k - 1, axis=0)[: self.k].ravel()
-                query = np.tile(np.arange(n_queries), self.k)
-                best, query = best[hit[best, query]], query[hit[best, query]]
-                self.waiting.append((query + first, best + start))
-                self.settle()
-                # What is settled must not come a second time.
-                hit = self._hits(product, vectors, tile, start, first)
-                hit[best, query] = False
-        if self._too_many(int(np.count_nonzero(hit)), hit) and tile.dtype == np.float32:
-            exact, wide = self._choose(block, single=False)
-            again = self.scratch.array("tile", tile.shape, np.float64)
-            hit = hit.copy()  # from the scratch that the next line writes to
-            hit &= self._hits(exact, wide, again, start, first)
-        if self._too_many(int(np.count_nonzero(hit)), hit):
-            row = np.flatnonzero(hit.any(axis=1))
-            key = row_keys(block[row])
-            order = np.argsort(key, kind="stable")
-            copies = np.arange(len(row)) - np.searchsorted(key[order], key[order])
-            hit[row[order[copies >= self.k]]] = False
+        n, n_queries, k = stop - start, last - first, self.k
+        block = self.rows[start:stop]
+        hit = np.ones((n, n_queries), dtype=bool)
+        done = None
+        for dtype in (np.float32, np.float64):
+            kinds = [(kind, kept) for kind, kept in _exact_kinds(self.plain) if kept is dtype]
+            try:
+                product, vectors = self._choose(block, kinds)
+            except ValueError:
+                if dtype is np.float64:
+                    raise
+                continue
+            with self.lock:
+                tile = product.multiply(vectors, first, last, self.scratch)
+                if done is None and n > k:
+                    hit &= self._hits(tile, start, first)
+                    best = np.argpartition(tile, k - 1, axis=0)[:k].ravel()
+                    query = np.tile(np.arange(n_queries), k)
+                    done = best[hit[best, query]], query[hit[best, query]]
+                    self.waiting.append((done[1] + first, done[0] + start))
+                    self.settle()
+                    tile = product.multiply(vectors, first, last, self.scratch)
+            hit &= self._hits(tile, start, first)
+            if done is not None:  # must not come a second time
+                hit[done] = False
+            if not self._too_many(int(np.count_nonzero(hit)), hit):
+                return hit
+        row = np.flatnonzero(hit.any(axis=1))
+        key = row_keys(block[row])
+        order = np.argsort(key, kind="stable")
+        copies = np.arange(len(row)) - np.searchsorted(key[order], key[order])
+        hit[row[order[copies >= k]]] = False
         return hit
 
     # Nominating by a tree --------------------------------------------------------------------
