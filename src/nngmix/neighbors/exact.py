@@ -299,9 +299,10 @@ class _Product:
         # stamp. It is subtracted in the wider of the two precisions: once, and so with a relative
         # error, which the bound covers.
         work = np.result_type(queries.dtype, dtype)
-        present = ~np.isnan(queries)
-        total = np.where(present, queries, 0.0).sum(axis=0, dtype=np.float64)
-        self.origin = (total / np.maximum(present.sum(axis=0), 1)).astype(work)
+        some = queries[:: -(-len(queries) // 1000)]
+        some = np.where(np.isnan(some).all(axis=0), 0.0, some)
+        # The median: a single query far out must not take the origin with it.
+        self.origin = np.nanmedian(some, axis=0).astype(work)
         self.per_unit = (1.0 / metric.scale).astype(work)
         info = np.finfo(dtype)
         # |computed - true| <= slack * (|q|^2 + |r|^2 + limit): a dot product of n terms is off by
@@ -499,7 +500,7 @@ class Search:
         self.products: dict[Kind, Any] = {}
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0
-        self.n_settled = 0
+        self.n_settled = self.n_scanned = self.n_distrusted = 0
         self.lock = threading.RLock()
         self.scratch = Scratch()
 
@@ -607,6 +608,7 @@ class Search:
     def scan(self, start: int, stop: int) -> None:
         """Nominate from one block of rows."""
         block = self.rows[start:stop]
+        self.n_scanned += 1
         product, vectors = self._choose(block, self.kinds)
         for first in range(0, len(self.queries), _QUERIES):
             last = min(first + _QUERIES, len(self.queries))
@@ -614,7 +616,8 @@ class Search:
             hit = self._hits(tile, start, first)
             places = _places(hit)
             if self._too_many(len(places), hit):
-                places = _places(self._fewer(start, stop, first, last))
+                kind = type(product), product.dtype
+                places = _places(self._fewer(kind, start, stop, first, last))
                 # Other vectors may have taken the place of these.
                 product, vectors = self._choose(block, self.kinds)
             row, query = np.divmod(places, last - first)
@@ -635,46 +638,55 @@ class Search:
     def _too_many(self, n_hits: int, hit: NDArray[np.bool_]) -> bool:
         return n_hits > 4 * self.k * hit.shape[1]
 
-    def _fewer(self, start: int, stop: int, first: int, last: int) -> NDArray[np.bool_]:
-        """Look closer at a block with many candidates.
+    def _fewer(self, kind: Kind, start: int, stop: int, first: int, last: int) -> NDArray[np.bool_]:
+        """Look closer at a block in which a product of this kind found many candidates.
 
-        Either the limits are poor, as where rows come nearer and nearer: then the block's own
-        best improve them. Or the precision can't tell these rows apart: a higher one may. Or rows
-        occur many times: k copies will do.
+        Either its precision can't tell these rows apart: a higher one may. Or the limits are poor,
+        as at first, or where rows come nearer and nearer: then the block's own best improve them.
+        Or rows occur many times: k copies will do.
         """
-        n, n_queries, k = stop - start, last - first, self.k
+        n_queries, k = last - first, self.k
         block = self.rows[start:stop]
-        hit = np.ones((n, n_queries), dtype=bool)
-        done = None
-        for dtype in (np.float32, np.float64):
-            kinds = [(kind, kept) for kind, kept in _exact_kinds(self.plain) if kept is dtype]
-            try:
-                product, vectors = self._choose(block, kinds)
-            except ValueError:
-                if dtype is np.float64:
-                    raise
-                continue
-            with self.lock:
-                tile = product.multiply(vectors, first, last, self.scratch)
-                if done is None and n > k:
-                    hit &= self._hits(tile, start, first)
-                    best = np.argpartition(tile, k - 1, axis=0)[:k].ravel()
-                    query = np.tile(np.arange(n_queries), k)
-                    done = best[hit[best, query]], query[hit[best, query]]
-                    self.waiting.append((done[1] + first, done[0] + start))
-                    self.settle()
-                    tile = product.multiply(vectors, first, last, self.scratch)
-            hit &= self._hits(tile, start, first)
-            if done is not None:  # must not come a second time
-                hit[done] = False
+        exact = _exact_kinds(self.plain)
+        finer = [np.float32, np.float64] if kind not in exact else [np.float64]
+        for dtype in finer[-1:] if len(self.endless) else finer:
+            product, vectors = self._choose(
+                block, [other for other in exact if other[1] is dtype or other[1] is np.float64]
+            )
+            hit = self._hits(product.multiply(vectors, first, last, self.scratch), start, first)
             if not self._too_many(int(np.count_nonzero(hit)), hit):
+                self._distrust(kind)
                 return hit
-        row = np.flatnonzero(hit.any(axis=1))
-        key = row_keys(block[row])
-        order = np.argsort(key, kind="stable")
-        copies = np.arange(len(row)) - np.searchsorted(key[order], key[order])
-        hit[row[order[copies >= k]]] = False
+        if len(block) > k:
+            with self.lock:
+                # Once more, for others may have changed the limits, and what is settled below
+                # must not come a second time.
+                tile = product.multiply(vectors, first, last, self.scratch)
+                hit = self._hits(tile, start, first)
+                best = np.argpartition(tile, k - 1, axis=0)[:k].ravel()
+                query = np.tile(np.arange(n_queries), k)
+                best, query = best[hit[best, query]], query[hit[best, query]]
+                self.waiting.append((query + first, best + start))
+                self.settle()
+                tile = product.multiply(vectors, first, last, self.scratch)
+                hit = self._hits(tile, start, first)
+                hit[best, query] = False
+        if self._too_many(int(np.count_nonzero(hit)), hit):
+            row = np.flatnonzero(hit.any(axis=1))
+            key = row_keys(block[row])
+            order = np.argsort(key, kind="stable")
+            copies = np.arange(len(row)) - np.searchsorted(key[order], key[order])
+            hit[row[order[copies >= k]]] = False
         return hit
+
+    def _distrust(self, kind: Kind) -> None:
+        """Give up a precision that can't tell this table's rows apart."""
+        self.n_distrusted += 1
+        if self.n_distrusted > max(3, self.n_scanned // 4) and kind == self.kinds[0]:
+            exact = _exact_kinds(self.plain)
+            single = kind in exact
+            self.kinds = [other for other in exact if not single or other[1] is np.float64]
+            self.n_distrusted = self.n_scanned = 0
 
     # Nominating by a tree --------------------------------------------------------------------
 
