@@ -414,9 +414,9 @@ def _folder(options: argparse.Namespace) -> Iterator[Path]:
 def cluster(options: argparse.Namespace) -> None:
     """Build the same pool on a local cluster of two workers."""
     from dask.distributed import Client, LocalCluster
-    from nngmix.sampling.cluster import fit_dask
 
     from nngmix import NNGMix
+    from nngmix.sampling.cluster import fit_dask
 
     with _folder(options) as folder:
         paths, known = make_files(folder, options.rows)
