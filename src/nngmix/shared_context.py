@@ -1,12 +1,14 @@
 """Contexts that change the whole process, entered once however many threads are inside."""
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 class SharedContext:
@@ -56,8 +58,16 @@ class SharedContext:
                 self._context.__exit__(None, None, None)
 
 
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> ThreadpoolController:
+    # Finding the libraries takes milliseconds, and is needed again only when others were loaded.
+    return ThreadpoolController()
+
+
 #: One thread in BLAS, where blocks run side by side in threads of their own.
-one_blas_thread = SharedContext(lambda: threadpool_limits(1, user_api="blas"))
+one_blas_thread = SharedContext(
+    lambda: _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+)
 
 _threads_lock = threading.Lock()
 # How many hold torch to one thread right now, and how many threads it had before.

@@ -43,14 +43,15 @@ class HalfProduct(PlainProduct):
 
     def row_vectors(self, block: Floats, scratch: Scratch) -> Any:
         """Make a block of rows ready; None if it has gaps or numbers too large."""
-        vectors = super().row_vectors(block, scratch)
-        if vectors is None:
+        ready = self._center_rows(block, scratch)
+        if ready is None:
             return None
+        r, norm = ready
         n, n_features = block.shape
         bits = scratch.array("half vectors", (n, n_features + 4), np.int16)
         half = torch.from_numpy(bits).view(torch.bfloat16)
-        half[:, :n_features] = torch.from_numpy(vectors[:, :n_features])
-        _split(torch.from_numpy(vectors[:, n_features]), half, slice(None), n_features)
+        half[:, :n_features] = torch.from_numpy(r)
+        _split(torch.from_numpy(norm), half, slice(None), n_features)
         half[:, n_features + 2 :] = 1.0
         return half
 

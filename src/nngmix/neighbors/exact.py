@@ -321,17 +321,10 @@ class _Product:
         tile = scratch.array("tile", (len(vectors), last - first), self.dtype)
         return np.matmul(vectors, self.vectors[first:last].T, out=tile)
 
-    def _center(self, values: Floats, out: Floats | None = None) -> Floats:
-        if out is not None and self.origin.dtype == out.dtype:
-            np.subtract(values, self.origin, out=out)
-            out *= self.per_unit
-            return out
+    def _center(self, values: Floats) -> Floats:
         centered = values - self.origin
         centered *= self.per_unit
-        if out is None:
-            return centered.astype(self.dtype, copy=False)
-        out[...] = centered
-        return out
+        return centered.astype(self.dtype, copy=False)
 
     def _loosen(self, limit: NDArray[np.float64]) -> NDArray[np.float64]:
         # No limit yet: then all rows are candidates whatever the product says, and without a
@@ -357,19 +350,34 @@ class PlainProduct(_Product):
         """Set the distance to beat for some queries."""
         self.vectors[query, -1] = self.norm[query] - self._loosen(limit)
 
-    def row_vectors(self, block: Floats, scratch: "Scratch") -> Floats | None:
+    def row_vectors(self, block: Floats, scratch: "Scratch") -> Any:
         """Make a block of rows ready; None if it has gaps or numbers too large for the dtype."""
-        n_features = block.shape[1]
-        vectors = scratch.array("vectors", (len(block), n_features + 2), self.dtype)
-        # Numbers too large overflow, which the next line but three finds out.
-        with np.errstate(over="ignore", invalid="ignore"):
-            r = self._center(block, vectors[:, :n_features])
-            norm = np.einsum("ij,ij->i", r, r)
-        if not norm.max() < self.most:  # neither if it is NaN
+        ready = self._center_rows(block, scratch)
+        if ready is None:
             return None
-        np.multiply(norm, self.dtype(1.0 - self.slack), out=vectors[:, n_features])
+        r, norm = ready
+        n, n_features = block.shape
+        vectors = scratch.array("vectors", (n, n_features + 2), self.dtype)
+        vectors[:, :n_features] = r
+        vectors[:, n_features] = norm
         vectors[:, n_features + 1] = 1.0
         return vectors
+
+    def _center_rows(self, block: Floats, scratch: "Scratch") -> tuple[Floats, Floats] | None:
+        """Center and scale rows, and find their squared norms, less the slack."""
+        n, n_features = block.shape
+        # Several rows to a line, so that loops over a line are long enough to be worth starting.
+        several = 8 if n % 8 == 0 else 1
+        line = (n // several, n_features * several)
+        r = scratch.array("centred", line, self.origin.dtype)
+        np.subtract(block.reshape(line), np.tile(self.origin, several), out=r)
+        # Numbers too large for the dtype overflow, which their norms tell.
+        with np.errstate(over="ignore", invalid="ignore"):
+            r *= np.tile(self.per_unit, several)
+            r = r.reshape(block.shape).astype(self.dtype, copy=False)
+            norm = np.einsum("ij,ij->i", r, r)
+            fits = norm.max() < self.most  # not so if it is NaN
+        return (r, norm * self.dtype(1.0 - self.slack)) if fits else None
 
 
 class _MixedProduct(_Product):
