@@ -30,7 +30,7 @@ def is_picture(path):
 def test_decision_boundary(tmp_path):
     told = run("decision_boundary.py", tmp_path / "p.png")
     assert is_picture(tmp_path / "p.png")
-    assert "(d) NNG-Mix: 4.7%" in told  # the figure that docs/samplers.md quotes
+    assert "(d) NNG-Mix: 8.3%" in told  # the figure that docs/samplers.md quotes
 
 
 @pytest.mark.slow
@@ -46,3 +46,12 @@ def test_pipelines():
     assert "cross-validated average_precision: 0." in told
     assert "best of the grid: {" in told
     assert "DeepSAD, fresh ones each epoch: 0.9" in told
+
+
+@pytest.mark.slow
+def test_cluster(tmp_path):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    told = run("cluster.py", tmp_path)
+    assert "fitted on 400,000 rows: keeps 40 labelled anomalies and " in told
+    assert "wrote 200,000 rows to 4 files" in told
+    assert "on one machine the rows are the same" in told

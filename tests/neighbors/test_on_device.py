@@ -69,3 +69,8 @@ def test_reduced_precision_that_was_allowed_elsewhere_is_not_used(device):
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(ValueError, match="device: torch has no 'cuda:99'"):
+        k_nearest(np.zeros((1, 2)), np.zeros((3, 2)), 1, device="cuda:99")

@@ -194,7 +194,7 @@ def test_the_last_column_is_never_pasted():
 
 
 def test_wide_rows():
-    # 1000 columns, in blocks of 131 rows: how long the windows are and where they go.
+    # 1000 columns, in blocks of 65 rows: how long the windows are and where they go.
     anomalies = np.vstack([np.zeros(1000), np.ones(1000)])
     rows = ours(anomalies, np.zeros((1, 1000)), 4000, seed=1)
     rows = np.where(rows.mean(axis=1, keepdims=True) > 0.5, 1 - rows, rows)

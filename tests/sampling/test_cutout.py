@@ -183,7 +183,7 @@ def test_single_feature_is_never_blank():
 
 
 def test_wide_rows():
-    # 1000 columns, in blocks of 131 rows: the windows count in squares of 100 by 100 columns.
+    # 1000 columns, in blocks of 65 rows: the windows count in squares of 100 by 100 columns.
     anomalies, unlabelled = table(2, 1000)
     windows = windows_of(ours(anomalies, unlabelled, 4000, seed=1) == 0)
     squares = {}

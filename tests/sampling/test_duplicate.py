@@ -88,8 +88,8 @@ def test_sample_goes_round(n):
 
 
 def test_copies_stay_even_over_many_blocks_of_wide_rows():
-    # 3000 columns: a block is 43 rows, which 7 anomalies don't divide.
-    anomalies = np.random.default_rng(0).normal(size=(7, 3000))
+    # 3200 columns: a block is 20 rows, which 7 anomalies don't divide.
+    anomalies = np.random.default_rng(0).normal(size=(7, 3200))
     rows = ours(anomalies, anomalies[:2], 30)
     assert sorted(count(rows).values()) == [30] * 7
 

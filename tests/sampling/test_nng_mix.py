@@ -346,6 +346,7 @@ def test_defaults():
         "categorical_features": "dtype",
         "random_state": None,
         "n_jobs": -1,
+        "device": "auto",
     }
 
 

@@ -33,13 +33,17 @@ class DeviceSearch(Search):
     ------
     ImportError
         If torch is not installed.
-    RuntimeError
-        By torch, if there is no such device.
+    ValueError
+        If there is no such device.
     """
 
     def __init__(self, *arguments: Any, device: str) -> None:
         super().__init__(*arguments)
-        self.device = torch.device(device)
+        try:
+            self.device = torch.empty(0, device=device).device
+        except (AssertionError, RuntimeError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ValueError(f"device: torch has no {device!r} to use here: {reason}.") from None
         self.sent: tuple[int, torch.Tensor] | None = None
 
     def nominate(self, n_jobs: int) -> None:

@@ -4,10 +4,12 @@ from nngmix.sampling.chain import Chain
 from nngmix.sampling.cutmix import CutMix
 from nngmix.sampling.cutout import Cutout
 from nngmix.sampling.duplicate import Duplicate
+from nngmix.sampling.files import TableFiles
 from nngmix.sampling.gaussian_noise import GaussianNoise
 from nngmix.sampling.mixup import Mixup
 from nngmix.sampling.nng_mix import NNGMix
 from nngmix.sampling.npos import NPOS
+from nngmix.sampling.parts import Survey, fit_part, survey_part
 from nngmix.sampling.rosas import RoSAS
 
 #: Samplers by the name that the command line and the experiments use.
@@ -27,4 +29,8 @@ __all__ = [
     "Mixup",
     "NNGMix",
     "RoSAS",
+    "Survey",
+    "TableFiles",
+    "fit_part",
+    "survey_part",
 ]

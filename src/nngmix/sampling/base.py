@@ -1,11 +1,12 @@
 """The contract that every sampler keeps."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
+import joblib
 import numpy as np
 from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import check_sampling_strategy, check_target_type
@@ -15,7 +16,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from nngmix.sampling.files import Source, TableFiles
 from nngmix.sampling.labels import check_labels, extend_labels, flatten
+from nngmix.sampling.parts import Progress, check_can_merge, choose_columns, fit_pool
 from nngmix.sampling.pool import Needs, Pool, PoolBuilder
 from nngmix.sampling.scaling import find_scale
 from nngmix.sampling.streams import fill, seed_of, thread_count
@@ -69,6 +72,9 @@ class BaseSampler(BaseOverSampler):
     def _pick(self, pool: Pool, n: int, first: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Choose the labelled anomaly that each of ``n`` rows starts from."""
         return rng.integers(len(pool.anomalies), size=n)
+
+    def _block_rows(self) -> int | None:
+        """Say how many rows ``_transform`` should get at a time, where it matters."""
 
     @abstractmethod
     def _transform(
@@ -133,7 +139,8 @@ class BaseSampler(BaseOverSampler):
         for label, n in self._added.items():
             self._generate(label, n, self.random_state, new[start : start + n])
             start += n
-        return table.extend(new) if whole is None else whole, extend_labels(y, self._added)
+        X_new = table.extend(new) if whole is None else table.dress(whole)
+        return X_new, extend_labels(y, self._added)
 
     def partial_fit(self, X: Any, y: Any, *, anomalies: Any = None) -> Self:
         """Take in a piece of the data; the pool is that of all pieces together.
@@ -193,15 +200,109 @@ class BaseSampler(BaseOverSampler):
         else:
             builder = PoolBuilder(self._needs(), find_scale(self.scaling, table))
             template = table.template()
-        for theirs, column in zip(table.columns, template.columns, strict=True):
-            column.join(theirs)
+        template = template.join(table)
         if anomalies is not None and not begun:
             known = Table(anomalies, self.categorical_features)
-            for theirs, column in zip(known.columns, template.columns, strict=True):
-                column.join(theirs)
+            template = template.join(known)
             builder.know(known.values.astype(table.values.dtype))
         builder.add(table.values, anomaly)
         self._set_fitted({1: builder}, template)
+        return self
+
+    def fit_files(
+        self,
+        source: Source | TableFiles,
+        label: str | None,
+        *,
+        columns: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        anomalies: Any = None,
+        delimiter: str = ",",
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Self:
+        """Fit on a table in files, which may be larger than memory.
+
+        The files are read twice, part by part: once for the labelled anomalies and the ranges of
+        the columns, once for the rows near the anomalies. Of Parquet files the first round reads
+        the label alone, and rows where there are anomalies, if the files' own statistics tell the
+        ranges; of the second, nothing, where the method needs no unlabelled rows.
+
+        Parameters
+        ----------
+        source : path, list of paths or TableFiles
+            Parquet or CSV files: one, a folder of them, a pattern such as "rows/*.parquet", or a
+            list; see :class:`nngmix.sampling.files.TableFiles`.
+        label : str or None
+            The column that is 1 (or true) for a labelled anomaly and 0 (or false) elsewhere. None
+            only with ``anomalies``: then all rows of the files are unlabelled.
+        columns : list of str or None, default=None
+            The columns to fit on, in this order. None means all but the label and the index of
+            the table (that of pandas, or in CSV files a first column without a name).
+        exclude : list of str or None, default=None
+            Columns to leave out.
+        anomalies : dataframe, path, list of paths, TableFiles or None, default=None
+            All labelled anomalies, where they are kept by themselves: then Parquet files whose
+            statistics are complete are read once. Anomalies that the label marks must be
+            among these.
+        delimiter : str, default=","
+            Between the cells of CSV files.
+        progress : callable or None, default=None
+            Called with a :class:`nngmix.sampling.parts.Progress` when a part is read.
+
+        Returns
+        -------
+        self : object
+            Fitted, to the last bit as by :meth:`fit` on the whole table; :meth:`sample` gives
+            pyarrow tables.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a file is not there.
+        ValueError
+            One message that names the file or setting, the column, what is wrong and what would be
+            right; also if ``sampling_strategy`` is set. The sampler is then as it was before, and
+            so it is where the work is interrupted.
+
+        Notes
+        -----
+        Memory holds a few parts of some 2**23 cells (32 MB in single precision), beside the
+        labelled anomalies and the rows near them.
+
+        A method that needs no unlabelled rows does not look for infinite values among them.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> import pyarrow as pa, pyarrow.parquet as pq
+        >>> from nngmix import NNGMix
+        >>> rng = np.random.default_rng(0)
+        >>> with TemporaryDirectory() as folder:
+        ...     for i in range(3):
+        ...         rows = {"a": rng.random(1000), "b": rng.random(1000), "y": np.arange(1000) < 2}
+        ...         pq.write_table(pa.table(rows), f"{folder}/{i}.parquet")
+        ...     sampler = NNGMix(random_state=0).fit_files(folder, "y")
+        >>> sampler.sample(500).shape
+        (500, 2)
+        """
+        check_can_merge(self)
+        thread_count(self.n_jobs)
+        files = source
+        if not isinstance(files, TableFiles):
+            files = TableFiles(files, delimiter=delimiter)
+        if label is None and anomalies is None:
+            raise ValueError(
+                "label: name the column that is 1 for a labelled anomaly, or pass the labelled "
+                "anomalies (anomalies=...)."
+            )
+        features = choose_columns(files, label, columns, exclude)
+        builder, table = fit_pool(self, files, features, label, anomalies, progress)
+        pools = self._build_pools({1: builder})
+        validate_data(self, table.native, skip_check_array=True)
+        self._set_fitted({1: builder}, table)
+        self._pools = pools
+        self._set_added()
         return self
 
     def merge(self, other: "BaseSampler") -> Self:
@@ -210,8 +311,9 @@ class BaseSampler(BaseOverSampler):
         Parameters
         ----------
         other : sampler
-            Of the same class and settings, fitted on another part: with the same labelled
-            anomalies (see :meth:`partial_fit`), or with pieces that are all still kept.
+            Of the same class and settings (but ``random_state`` and ``n_jobs``), fitted on another
+            part: with the same labelled anomalies (see :meth:`partial_fit` and
+            :func:`nngmix.sampling.fit_part`), or with pieces that are all still kept.
 
         Returns
         -------
@@ -228,7 +330,7 @@ class BaseSampler(BaseOverSampler):
         for part in (self, other):
             if not hasattr(part, "_builders"):
                 raise NotFittedError(f"This {type(part).__name__} instance is not fitted yet.")
-        if type(other) is not type(self) or str(self.get_params()) != str(other.get_params()):
+        if type(other) is not type(self) or not _same_settings(self, other):
             raise ValueError(f"merge takes a {type(self).__name__} with the same settings.")
         mine, theirs = self._builders, other._builders
         if self.n_features_in_ != other.n_features_in_ or mine.keys() != theirs.keys():
@@ -242,11 +344,9 @@ class BaseSampler(BaseOverSampler):
                 "these samplers scale differently: give both the same fitted scaler, or None."
             )
         joined = {label: mine[label].join(theirs[label]) for label in mine}
-        for column, other_column in zip(
-            self._template.columns, other._template.columns, strict=True
-        ):
-            column.join(other_column)
-        self._set_fitted(joined, self._template)
+        self._set_fitted(joined, self._template.join(other._template))
+        if self.sampling_strategy is None:
+            self._set_added()
         return self
 
     def _fit(self, X: Any, y: Any) -> Table:
@@ -259,9 +359,14 @@ class BaseSampler(BaseOverSampler):
         labels, added = self._targets(y, len(values))
         scale = find_scale(self.scaling, table)
         builders = {}
+        needs = self._needs()
+        if needs.neighbors and getattr(self, "device", None) == "auto" and table.device is not None:
+            # Rows on a GPU are searched there.
+            here = table.device.type == "cpu"
+            needs = replace(needs, device=None if here else str(table.device))
         for label in added:
             chosen = labels == label
-            builders[label] = PoolBuilder(self._needs(), scale).know(values[chosen])
+            builders[label] = PoolBuilder(needs, scale).know(values[chosen])
             builders[label].add(values, chosen)
         pools = self._build_pools(builders)
         validate_data(self, X, skip_check_array=True)
@@ -289,6 +394,13 @@ class BaseSampler(BaseOverSampler):
         self._pools = {}
         self.__dict__.pop("sampling_strategy_", None)
 
+    def _set_added(self) -> None:
+        """Say how many rows are to be added, where all labelled anomalies are known."""
+        anomalies = self._builders[1].anomalies
+        if anomalies is not None:
+            self._added = {1: int(self.multiplier) * len(anomalies)}
+            self.sampling_strategy_ = self._added
+
     def _build_pools(self, builders: dict[Any, PoolBuilder]) -> dict[Any, Pool]:
         pools = {label: builder.build() for label, builder in builders.items()}
         return {label: replace(p, extra=self._prepare(p)) for label, p in pools.items()}
@@ -308,35 +420,81 @@ class BaseSampler(BaseOverSampler):
 
     # Generating ------------------------------------------------------------------------------
 
-    def sample(self, n: int, *, label: Any = None, random_state: Any = None) -> Any:
+    def sample(
+        self,
+        n: int,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        label: Any = None,
+        random_state: Any = None,
+        out: NDArray[Any] | None = None,
+    ) -> Any:
         """Generate pseudo-anomalies from the pool, without the data.
 
         Parameters
         ----------
         n : int
             How many rows, at least 1.
+        start, stop : int, default=0, None
+            Only the rows from ``start`` up to, not including, ``stop`` of these ``n``; None stands
+            for ``n``. So the work can be shared out to processes, machines or files: with a
+            ``random_state`` that is an int, the pieces are those of one ``sample(n)``.
         label : object, default=None
             Which class to generate, where ``sampling_strategy`` named several.
         random_state : int, RandomState instance or None, default=None
             None takes the sampler's own ``random_state``. An int gives the same rows every time;
             pass another one for other rows, or see :meth:`iter_samples`.
+        out : ndarray of shape (stop - start, n_features), default=None
+            Where to write the rows, C-contiguous and of the dtype of the fitted X, which must have
+            been an array of numbers. None makes a new table.
 
         Returns
         -------
-        {array-like, dataframe} of shape (n, n_features)
-            Rows of the kind, columns and dtypes of the fitted X.
+        {array-like, dataframe} of shape (stop - start, n_features)
+            Rows of the kind, columns and dtypes of the fitted X; ``out`` where it was given.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         ValueError
-            If n is not a whole number of at least 1, or ``label`` is not a class to generate.
+            If n is not a whole number of at least 1, ``start`` and ``stop`` are no part of the n
+            rows, ``label`` is not a class to generate, or ``out`` cannot take the rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nngmix import NNGMix
+        >>> X, y = np.random.default_rng(0).random((100, 4)), np.arange(100) < 5
+        >>> sampler = NNGMix(random_state=0).fit(X, y)
+        >>> whole = sampler.sample(1000)
+        >>> np.array_equal(sampler.sample(1000, start=300, stop=500), whole[300:500])
+        True
+
+        Written straight into a file on disk:
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     rows = np.lib.format.open_memmap(f"{folder}/rows.npy", "w+", shape=(1000, 4))
+        ...     _ = sampler.sample(1000, out=rows)
+        ...     np.array_equal(rows, whole)
+        True
         """
         label = self._check_label(label)
-        n = _check_count("n", n)
+        n = check_count("n", n)
+        start, stop = _check_slice(start, stop, n)
         state = self.random_state if random_state is None else random_state
-        return self._template.rebuild(self._generate(label, n, state))
+        if out is None:
+            return self._template.rebuild(self._generate(label, n, state, start=start, stop=stop))
+        self._template.check_out(out, stop - start)
+        if self._template.is_plain:
+            self._generate(label, n, state, out, start=start, stop=stop)
+        else:
+            out[...] = self._template.rebuild(
+                self._generate(label, n, state, start=start, stop=stop)
+            )
+        return out
 
     def iter_samples(
         self, batch_size: int, *, label: Any = None, random_state: Any = None
@@ -374,7 +532,7 @@ class BaseSampler(BaseOverSampler):
         ((32, 4), (32, 4))
         """
         label = self._check_label(label)
-        size = _check_count("batch_size", batch_size)
+        size = check_count("batch_size", batch_size)
         seed = seed_of(self.random_state if random_state is None else random_state)
         return self._batches(label, size, seed)
 
@@ -397,10 +555,20 @@ class BaseSampler(BaseOverSampler):
             )
         return label
 
-    def _generate(self, label: Any, n: int, random_state: Any, out: Floats | None = None) -> Floats:
+    def _generate(
+        self,
+        label: Any,
+        n: int,
+        random_state: Any,
+        out: Floats | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Floats:
         pool = self._make_pools()[label]
         if out is None:
-            out = np.empty((n, pool.anomalies.shape[1]), dtype=pool.anomalies.dtype)
+            shape = (n if stop is None else stop) - start, pool.anomalies.shape[1]
+            out = np.empty(shape, dtype=pool.anomalies.dtype)
 
         def draw(rows: Floats, rng: np.random.Generator, first: int) -> None:
             anomaly = self._pick(pool, len(rows), first, rng)
@@ -412,7 +580,8 @@ class BaseSampler(BaseOverSampler):
         if len(self._builders) > 1:  # classes must not share their chances
             place = list(self._builders).index(label)
             seed = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, place))
-        fill(out, draw, seed, self.n_jobs)
+        size = self._block_rows()
+        fill(out, draw, seed, self.n_jobs, start=start, n_rows=n, block_rows=size)
         return out
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -437,7 +606,33 @@ UNSCALED = {
 }
 
 
-def _check_count(name: str, value: Any) -> int:
+def _same_settings(one: BaseSampler, other: BaseSampler) -> bool:
+    """Whether two samplers of a class look for the same rows."""
+    mine, theirs = (
+        {
+            name: value
+            for name, value in sampler.get_params(deep=False).items()
+            if name not in ("random_state", "n_jobs", "device")
+        }
+        for sampler in (one, other)
+    )
+    # The text of some objects tells but their address, which says nothing in another process.
+    return str(mine) == str(theirs) or joblib.hash(mine) == joblib.hash(theirs)
+
+
+def check_count(name: str, value: Any) -> int:
+    """Check that a setting is a whole number of at least 1."""
     if not isinstance(value, Integral) or isinstance(value, (bool, np.bool_)) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1. Got {value!r} instead.")
     return int(value)
+
+
+def _check_slice(start: Any, stop: Any, n: int) -> tuple[int, int]:
+    stop = n if stop is None else stop
+    whole = all(isinstance(v, Integral) and not isinstance(v, bool) for v in (start, stop))
+    if not whole or not 0 <= start < stop <= n:
+        raise ValueError(
+            f"start and stop must be whole numbers, 0 <= start < stop <= n = {n}. Got "
+            f"start={start!r} and stop={stop!r} instead."
+        )
+    return int(start), int(stop)

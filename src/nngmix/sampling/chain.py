@@ -114,6 +114,7 @@ class Chain(BaseSampler):
             drawn=any(need.drawn for need in needs),
             engine=next((need.engine for need in needs if need.engine is not None), None),
             n_jobs=thread_count(self.n_jobs),
+            device=next((need.device for need in needs if need.device is not None), None),
         )
 
     def _prepare(self, pool: Pool) -> list[Any]:
@@ -121,6 +122,9 @@ class Chain(BaseSampler):
 
     def _pick(self, pool: Pool, n: int, first: int, rng: np.random.Generator) -> NDArray[np.intp]:
         return self.samplers[0]._pick(pool, n, first, rng)
+
+    def _block_rows(self) -> int | None:
+        return next((size for s in self.samplers if (size := s._block_rows())), None)
 
     def _transform(
         self, pool: Pool, anomaly: NDArray[np.intp], rows: Floats, rng: np.random.Generator

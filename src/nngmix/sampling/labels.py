@@ -7,6 +7,8 @@ import narwhals.stable.v1 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from nngmix.sampling.tensors import device_of, to_array, to_tensor
+
 
 def check_labels(y: Any, n_rows: int, *, both: bool = True) -> NDArray[Any]:
     """Check labels before any work is done.
@@ -59,7 +61,7 @@ def flatten(y: Any, n_rows: int) -> NDArray[Any]:
     """Turn y into one column of ``n_rows`` labels."""
     if y is None:
         raise ValueError("y is needed: 1 for a labelled anomaly, 0 for an unlabelled row.")
-    flat = np.asarray(y)
+    flat = np.asarray(to_array(y))
     if flat.ndim == 2 and flat.shape[1] == 1:
         flat = flat[:, 0]
     if flat.ndim != 1:
@@ -91,13 +93,23 @@ def extend_labels(y: Any, added: Mapping[Any, int]) -> Any:
 
     Returns
     -------
-    array, list, Series or DataFrame
+    array, tensor, list, Series or DataFrame
         The kind of y, longer. A pandas index is made anew, as imbalanced-learn does.
     """
+    if device_of(y) is not None:
+        return to_tensor(extend_labels(to_array(y), added), device_of(y))
     labels, counts = list(added), list(added.values())
     if isinstance(y, list):
         pairs = zip(labels, counts, strict=True)
         return y + [type(y[0])(label) for label, n in pairs for _ in range(n)]
+    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iufb" and y.dtype.isnative:
+        out = np.empty(len(y) + sum(counts), dtype=y.dtype)
+        out[: len(y)] = y
+        start = len(y)
+        for label, n in added.items():
+            out[start : start + n] = label
+            start += n
+        return out
     # A single label, the rule, is quicker written than repeated.
     new = np.full(counts[0], labels[0]) if len(labels) == 1 else np.repeat(labels, counts)
     if nw.dependencies.is_into_series(y) or nw.dependencies.is_into_dataframe(y):

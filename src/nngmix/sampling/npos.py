@@ -147,6 +147,11 @@ class NPOS(BaseSampler):
         boundary = np.repeat(order, pool.drawn_times[order])[: self.n_boundary]
         return pool.drawn[boundary], unit, pool.drawn_times
 
+    def _block_rows(self) -> int:
+        # Whole groups, and few of them: each takes long, and a thread or a slice needs some only.
+        kept = min(self.n_kept, self.n_candidates)
+        return kept * max(1, 64 // kept)
+
     def _transform(
         self, pool: Pool, anomaly: NDArray[np.intp], rows: Floats, rng: np.random.Generator
     ) -> None:

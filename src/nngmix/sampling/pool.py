@@ -29,12 +29,15 @@ class Needs:
         An estimator with ``kneighbors`` that does the searching; None for the built-in search.
     n_jobs : int
         Threads for the search.
+    device : str or None
+        Where torch takes the search's products; None for here.
     """
 
     neighbors: int = 0
     drawn: bool = False
     engine: Any = None
     n_jobs: int = 1
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ class PoolBuilder:
                 n_jobs=self.needs.n_jobs,
                 skip=skip,
                 known=nearest,
+                device=self.needs.device,
             )
             near_rows = _gather(nearest, rows, near_rows)
         elif self.needs.neighbors:

@@ -35,6 +35,10 @@ class Scale:
     categorical: NDArray[np.bool_]
 
 
+# Rows whose lowest and highest values are found at a time: a block stays in the cache for both.
+_RANGE_CELLS = 1 << 17
+
+
 def find_scale(scaling: Any, table: Table) -> Scale:
     """Work out a sampler's ``scaling`` for a table.
 
@@ -57,6 +61,66 @@ def find_scale(scaling: Any, table: Table) -> Scale:
         If a column's range overflows, or the scaler is not fitted, has another number of columns
         or is not linear.
     """
+    low, high = find_ranges(table.values) if isinstance(scaling, str) else (None, None)
+    return scale_of_ranges(scaling, table, low, high)
+
+
+def find_ranges(values: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find each column's lowest and highest value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        Numbers; NaN where missing.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_features,), float64
+        NaN for a column without any value. The ranges of pieces give those of the whole by
+        ``np.fmin`` and ``np.fmax``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> find_ranges(np.array([[1.0, np.nan], [3.0, np.nan]]))
+    (array([ 1., nan]), array([ 3., nan]))
+    """
+    width = values.shape[1]
+    step = max(1, _RANGE_CELLS // width)
+    blocks = [values[start : start + step] for start in range(0, len(values), step)]
+    nothing = [np.full(width, np.nan)]
+    # fmin and fmax pass over NaN.
+    low = np.fmin.reduce(nothing + [np.fmin.reduce(block, axis=0) for block in blocks])
+    high = np.fmax.reduce(nothing + [np.fmax.reduce(block, axis=0) for block in blocks])
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def scale_of_ranges(
+    scaling: Any,
+    table: Table,
+    low: NDArray[np.float64] | None,
+    high: NDArray[np.float64] | None,
+) -> Scale:
+    """Work out a sampler's ``scaling`` where the table's ranges are known.
+
+    Parameters
+    ----------
+    scaling : "minmax", None or a fitted scikit-learn scaler
+        As in :func:`find_scale`.
+    table : Table
+        Its columns and type are looked at, not its rows.
+    low, high : ndarray of shape (n_features,) or None
+        As from :func:`find_ranges`; needed for "minmax" only.
+
+    Returns
+    -------
+    Scale
+
+    Raises
+    ------
+    ValueError
+        As :func:`find_scale`.
+    """
     categorical = table.categorical
     numeric = ~categorical
     n_features = len(categorical)
@@ -64,34 +128,26 @@ def find_scale(scaling: Any, table: Table) -> Scale:
     if scaling is None:
         spread[numeric] = 1.0
     elif isinstance(scaling, str):
-        _ranges(table, numeric, offset, spread)
+        assert low is not None
+        assert high is not None
+        with np.errstate(over="ignore"):
+            span = high - low
+        # A column of nothing but NaN keeps the range 0.
+        known = numeric & ~np.isnan(low)
+        if not np.isfinite(span[known]).all():
+            column = table.columns[np.flatnonzero(known & ~np.isfinite(span))[0]]
+            raise ValueError(
+                f"column {column.name} of X spans more than a float can hold; rescale it first."
+            )
+        # Adding 0.0 makes one zero of the two. Below the smallest normal number a division would
+        # lose all precision, or overflow.
+        offset[known] = low[known] + 0.0
+        normal = known & (span >= np.finfo(table.values.dtype).tiny)
+        spread[normal] = span[normal]
         unit = np.where(spread > 0, spread, 1.0)
     elif numeric.any():
         offset[numeric], unit[numeric], spread[numeric] = _of_scaler(scaling, numeric)
     return Scale(offset, unit, spread, categorical)
-
-
-def _ranges(
-    table: Table,
-    numeric: NDArray[np.bool_],
-    offset: NDArray[np.float64],
-    spread: NDArray[np.float64],
-) -> None:
-    values = table.values
-    for i in np.flatnonzero(numeric):
-        # fmin and fmax pass over NaN; a column of nothing but NaN keeps the range 0.
-        low, high = np.fmin.reduce(values[:, i]), np.fmax.reduce(values[:, i])
-        if np.isnan(low):
-            continue
-        with np.errstate(over="ignore"):
-            span = float(high) - float(low)
-        if not np.isfinite(span):
-            raise ValueError(
-                f"column {table.columns[i].name} of X spans more than a float can hold; rescale "
-                "it first."
-            )
-        # Below the smallest normal number a division would lose all precision, or overflow.
-        offset[i], spread[i] = low, span if span >= np.finfo(values.dtype).tiny else 0.0
 
 
 def _of_scaler(scaler: Any, numeric: NDArray[np.bool_]) -> tuple[Any, Any, Any]:

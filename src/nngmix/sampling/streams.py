@@ -10,9 +10,9 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-# Cells generated at a time: 4 MB in double precision, near the cache, and long enough that threads
-# seldom wait for the interpreter.
-_BLOCK_CELLS = 1 << 19
+# Bytes generated at a time: with what is drawn beside them they stay near the cache, and they are
+# enough that threads seldom wait for the interpreter.
+_BLOCK_BYTES = 1 << 19
 
 
 def seed_of(random_state: Any) -> np.random.SeedSequence:
@@ -77,30 +77,50 @@ def fill(
     draw: Callable[[NDArray[Any], np.random.Generator, int], None],
     seed: np.random.SeedSequence,
     n_jobs: int | None,
+    *,
+    start: int = 0,
+    n_rows: int | None = None,
+    block_rows: int | None = None,
 ) -> None:
     """Fill an array block by block, every block from a stream of its own.
 
     Parameters
     ----------
-    out : ndarray of shape (n_rows, n_features)
+    out : ndarray of shape (n, n_features)
         Written in place.
     draw : callable
         ``draw(block, rng, first)`` writes the rows of ``block``; ``first`` is the place of its
-        first row in ``out``.
+        first row in the whole.
     seed : numpy.random.SeedSequence
         Fixes all streams.
     n_jobs : int or None
         As for :func:`thread_count`. The rows do not depend on it.
+    start : int, default=0
+        The place in the whole of the first row of ``out``.
+    n_rows : int, default=None
+        Rows of the whole; None: ``out`` is all of it.
+    block_rows : int, default=None
+        Rows to draw at a time; None: as many as suit the cache.
     """
-    rows = max(1, _BLOCK_CELLS // out.shape[1])
+    stop = start + len(out)
+    n_rows = stop if n_rows is None else n_rows
+    rows = block_rows or max(1, _BLOCK_BYTES // (out.itemsize * out.shape[1]))
 
     def one(block: int) -> None:
-        # Blocks are cut by the shape alone, so a block's stream is the same on any machine.
+        # Blocks are cut by the shape of the whole, so a block's stream and its rows are the same
+        # on any machine and in any slice.
         child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
-        first = block * rows
-        draw(out[first : first + rows], np.random.Generator(np.random.SFC64(child)), first)
+        rng = np.random.Generator(np.random.SFC64(child))
+        first, end = block * rows, min((block + 1) * rows, n_rows)
+        if start <= first and end <= stop:
+            draw(out[first - start : end - start], rng, first)
+        else:
+            whole = np.empty((end - first, out.shape[1]), out.dtype)
+            draw(whole, rng, first)
+            low, high = max(first, start), min(end, stop)
+            out[low - start : high - start] = whole[low - first : high - first]
 
-    blocks = range(-(-len(out) // rows))
+    blocks = range(start // rows, -(-stop // rows))
     threads = min(thread_count(n_jobs), len(blocks))
     if threads <= 1:
         for block in blocks:
