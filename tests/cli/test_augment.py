@@ -744,7 +744,7 @@ class TestBadInput:
         assert_refused(nngmix("augment", tmp_path / "in.csv", *args), "no file", "in.csv")
         assert_refused(nngmix("augment", tmp_path / "in.txt", *args), "in.txt", "'.txt'")
         (tmp_path / "dir.csv").mkdir()
-        assert_refused(nngmix("augment", tmp_path / "dir.csv", *args), "dir.csv", "is a folder")
+        assert_refused(nngmix("augment", tmp_path / "dir.csv", *args), "dir.csv", "has no files")
         assert os.listdir(tmp_path) == ["dir.csv"]
 
     @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder nobody writes to")
@@ -797,7 +797,7 @@ class TestBadInput:
         )
         monkeypatch.setenv("NNGMIX_DEBUG", "1")
         with pytest.raises(RuntimeError, match="idea"):
-            augment_module.augment(folder / "in.csv", "fraud", folder / "out.csv")
+            augment_module.augment([folder / "in.csv"], "fraud", folder / "out.csv")
 
 
 LARGE = ("--multiplier", "3000000", "--sigma", "0")
@@ -860,7 +860,7 @@ class TestInterruption:
     def test_signal_before_the_write(self, folder: Path) -> None:
         script = (
             "import time; from nngmix.cli import files, main; "
-            "files.TableFile.read = lambda *a: [print('reading', flush=True), time.sleep(60)]; "
+            "files.peek = lambda *a: [print('reading', flush=True), time.sleep(60)]; "
             "main()"
         )
         process = subprocess.Popen(

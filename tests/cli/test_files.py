@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from nngmix.cli import files
@@ -120,11 +119,6 @@ class TestTableFile:
         path.write_text("a\tb\n1\t2\n")
         with pytest.raises(UsageError, match=r"separated by '\\t': see --delimiter"):
             TableFile(path).column("b", "--label")
-
-    def test_row_groups(self, tmp_path: Path) -> None:
-        path = tmp_path / "in.parquet"
-        pq.write_table(pa.table({"a": range(10)}), path, row_group_size=4)
-        assert [piece.num_rows for piece in TableFile(path).row_groups()] == [4, 4, 2]
 
 
 def test_csv_text_of_every_type() -> None:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from glob import has_magic
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,12 +22,15 @@ import pyarrow.parquet as pq
 
 from nngmix.cli.errors import UsageError
 from nngmix.replacing import replacing as replacing  # the commands take it from here
+from nngmix.sampling.files import TableFiles, TypesWidened
 
 TABLES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 # A row of a CSV file must fit in one block, and very wide tables have rows above the usual 1 MB.
 _BLOCK_BYTES = 1 << 24
+# A row of a CSV file, and what ends it: a line may also end inside a cell.
+_FIRST_ROW = re.compile(rb'(?:"[^"]*"|[^"\r\n]+)*+(?:\r\n|\n|\r|$)')
 # Cells turned into text at a time: some ten MB.
 _TEXT_CELLS = 1 << 19
 
@@ -257,7 +261,9 @@ class TableFile:
         # Without threads, the reader knows in which row a bad cell stands.
         reading = pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False)
         size = self.path.stat().st_size
-        with self._reading(), self.path.open("rb") as text:
+        # Not a file of Python's: Arrow reads ahead in threads of its own, and one that still wants
+        # the interpreter when that ends takes the process down.
+        with self._reading(), pa.OSFile(str(self.path)) as text:
             try:
                 with pa_csv.open_csv(text, reading, self._parsing, wanted) as reader:
                     for table in _regroup(reader, rows):
@@ -282,12 +288,6 @@ class TableFile:
             f"{str(self.path)!r}: column {self.names[int(column)]!r} holds {cell} in row "
             f"{int(row) - 2} (counted from 0); it must be {wanted} there, or empty."
         )
-
-    def row_groups(self) -> Iterator[pa.Table]:
-        """Read all columns of a Parquet file, piece by piece."""
-        with self._reading(), pq.ParquetFile(self.path) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
 
 
 def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -330,35 +330,83 @@ def check_crossing(source: TableFile, output: Path, names: list[str] | None = No
             ) from None
 
 
-def write_table(source: TableFile, new: pa.Table, path: Path, *, only_new: bool) -> None:
-    """Write the source's rows and then the new ones, or the new ones alone.
+def open_tables(inputs: list[Path], delimiter: str) -> TableFiles:
+    """Take files, folders and patterns for one table, or say why they are none."""
+    try:
+        return TableFiles(inputs, delimiter=delimiter)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from None
+
+
+def is_one_file(inputs: list[Path]) -> bool:
+    """Whether a single file is meant, and no folder, pattern or several."""
+    path = inputs[0]
+    return len(inputs) == 1 and not path.is_dir() and (path.exists() or not has_magic(str(path)))
+
+
+def peek(table: TableFiles, names: list[str]) -> pa.Table | None:
+    """Read the first rows of a table; None where there are none."""
+    while True:
+        # A cell that is not of its column's type widens the type: then once more.
+        with (
+            contextlib.suppress(TypesWidened),
+            contextlib.closing(table.walk(names, ahead=0)) as parts,
+        ):
+            return next((part.take() for part in parts), None)
+
+
+def write_rows(
+    table: TableFiles,
+    n_rows: int,
+    schema: pa.Schema,
+    new: Iterable[pa.Table],
+    path: Path,
+    *,
+    only_new: bool,
+    done: Callable[[int], object] = lambda rows: None,
+) -> None:
+    """Write a table's rows and then new ones, or the new ones alone, in little memory.
 
     Parameters
     ----------
-    source : TableFile
+    table : TableFiles
         Where the original rows are.
-    new : pyarrow.Table
-        Generated rows, with the columns and types of the source.
+    n_rows : int
+        How many these are.
+    schema : pyarrow.Schema
+        Columns and types of the output.
+    new : iterable of pyarrow.Table
+        Generated rows, piece by piece, with the columns of the table.
     path : pathlib.Path
         Where to write; its ending tells the kind. Nothing is there until all is.
     only_new : bool
         Leave the original rows out.
+    done : callable, default=does nothing
+        Told how many more rows are written, now and then.
     """
-    to_csv = check_ending(path, TABLES, "output") == "csv"
     with replacing(path) as beside:
-        if not to_csv:
-            _write_parquet(source, new, beside, only_new)
+        if check_ending(path, TABLES, "output") == "parquet":
+            with _parquet_writer(beside, schema) as writer:
+                for piece in [new] if only_new else [table.parts(table.names), new]:
+                    for rows in piece:
+                        writer.write_table(rows.cast(schema))
+                        done(len(rows))
             return
         with beside.open("wb") as out:
-            end = _line_end(source.path) if source.kind == "csv" else "\n"
-            if source.kind == "csv" and not only_new:
+            end = _line_end(table.paths[0]) if table.kind == "csv" else "\n"
+            if table.kind == "csv" and not only_new:
                 # The original text, byte for byte: dates, leading zeros, number formats survive.
-                _copy(source.path, out, end)
+                for i, source in enumerate(table.paths):
+                    _copy(source, out, end, header=i == 0)
+                done(n_rows)
             else:
-                out.write(_header(new.column_names, source.delimiter, end))
-                for piece in [] if only_new else source.row_groups():
-                    _append_csv(out, piece, source.delimiter, end)
-            _append_csv(out, new, source.delimiter, end)
+                out.write(_header(schema.names, table.delimiter, end))
+                for rows in [] if only_new else table.parts(table.names):
+                    _append_csv(out, rows, table.delimiter, end)
+                    done(len(rows))
+            for rows in new:
+                _append_csv(out, rows, table.delimiter, end)
+                done(len(rows))
 
 
 @contextlib.contextmanager
@@ -383,12 +431,19 @@ def writing(
     """
     with replacing(path) as beside:
         if check_ending(path, TABLES, "output") == "parquet":
-            with pq.ParquetWriter(beside, schema) as writer:
+            with _parquet_writer(beside, schema) as writer:
                 yield writer.write_table
             return
         with beside.open("wb") as out:
             out.write(_header(schema.names, delimiter, "\n"))
             yield lambda table: _append_csv(out, table, delimiter, "\n")
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> Any:
+    # Numbers with decimals seldom repeat: a dictionary of them takes six times as long to write,
+    # and half as much more room.
+    repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    return pq.ParquetWriter(path, schema, use_dictionary=repeated or False)
 
 
 def _header(names: list[str], delimiter: str, end: str) -> bytes:
@@ -397,30 +452,30 @@ def _header(names: list[str], delimiter: str, end: str) -> bytes:
     return text.getvalue().encode()
 
 
-def _write_parquet(source: TableFile, new: pa.Table, beside: Path, only_new: bool) -> None:
-    old: Iterator[pa.Table]
-    if source.kind == "parquet":
-        schema, old = _grow_range(new.schema, new.num_rows, only_new), source.row_groups()
-    else:
-        table = source.read()
-        schema, old = table.schema, iter([table])
-    with pq.ParquetWriter(beside, schema) as writer:
-        for piece in [] if only_new else old:
-            writer.write_table(piece.cast(schema))
-        writer.write_table(new.cast(schema))
+def grow_range(schema: pa.Schema, n_rows: int, n_new: int, only_new: bool) -> pa.Schema:
+    """Let the row numbers that pandas keeps as a range, in the metadata, count the new rows.
 
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Of the original rows.
+    n_rows, n_new : int
+        How many original and new rows there are.
+    only_new : bool
+        Whether the new rows stand alone.
 
-def _grow_range(schema: pa.Schema, n_new: int, only_new: bool) -> pa.Schema:
-    """Let the row numbers that pandas keeps as a range, in the metadata, count the new rows."""
+    Returns
+    -------
+    pyarrow.Schema
+    """
     pandas = schema.pandas_metadata
     if not pandas:
         return schema
     for index in pandas["index_columns"]:
         if isinstance(index, dict) and index["kind"] == "range":
-            old = range(index["start"], index["stop"], index["step"])
-            end = old.start + len(old) * old.step
-            index["start"] = end if only_new else old.start
-            index["stop"] = end + n_new * old.step
+            end = index["start"] + n_rows * index["step"]
+            index["start"] = end if only_new else index["start"]
+            index["stop"] = end + n_new * index["step"]
     return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(pandas).encode()})
 
 
@@ -430,13 +485,18 @@ def _line_end(path: Path) -> str:
     return found[0].decode() if found else "\n"
 
 
-def _copy(path: Path, out: IO[bytes], end: str) -> None:
-    """Copy a text file, and make sure that its last line ends."""
+def _copy(path: Path, out: IO[bytes], end: str, *, header: bool) -> None:
+    """Copy a text file, with or without its header, and make sure that its last line ends."""
     with path.open("rb") as text:
+        if not header:
+            found = _FIRST_ROW.match(text.read(_BLOCK_BYTES))
+            text.seek(found.end() if found else 0)
+        begin = text.tell()
         shutil.copyfileobj(text, out, length=1 << 20)
-        text.seek(-1, os.SEEK_END)
-        if text.read(1) not in b"\r\n":
-            out.write(end.encode())
+        if text.tell() > begin:
+            text.seek(-1, os.SEEK_END)
+            if text.read(1) not in b"\r\n":
+                out.write(end.encode())
 
 
 def _append_csv(out: IO[bytes], table: pa.Table, delimiter: str, end: str) -> None:
