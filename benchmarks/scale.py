@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -138,9 +139,14 @@ def _torch_top_k(A: np.ndarray, H: np.ndarray, k: int) -> np.ndarray:
 
 def _peers(A: np.ndarray, H: np.ndarray, k: int) -> dict[str, Callable[[], Any]]:
     import faiss
+    import torch  # noqa: F401  (loaded from the first round on)
     from sklearn.neighbors import NearestNeighbors
 
-    from nngmix.neighbors import k_nearest
+    from nngmix.neighbors import exact, k_nearest
+
+    def in_single_precision() -> Any:
+        with mock.patch.object(exact, "_half_kinds", return_value=[]):
+            return k_nearest(A, H, k, n_jobs=os.cpu_count() or 1).index
 
     def scikit_learn() -> Any:
         near = NearestNeighbors(n_neighbors=k, algorithm="brute", n_jobs=-1).fit(H)
@@ -148,6 +154,7 @@ def _peers(A: np.ndarray, H: np.ndarray, k: int) -> dict[str, Callable[[], Any]]
 
     return {
         "nngmix": lambda: k_nearest(A, H, k, n_jobs=os.cpu_count() or 1).index,
+        "nngmix, where torch is not loaded": in_single_precision,
         "blocked torch product, topk": lambda: _torch_top_k(A, H, k),
         "scikit-learn, brute force": scikit_learn,
         "faiss, knn": lambda: faiss.knn(A, H, k)[1],

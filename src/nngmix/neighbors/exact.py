@@ -470,10 +470,25 @@ def _exact_kinds(plain: bool) -> list[Kind]:
     return [(kind, dtype) for dtype in (np.float32, np.float64) for kind in kinds]
 
 
-def _half_kinds(plain: bool, work: int) -> list[Kind]:
-    """Offer bfloat16, where torch is loaded or this process has work that is worth loading it."""
+def expect_work(work: int) -> None:
+    """Tell of searches to come, so that what pays for all of them together is loaded for the first.
+
+    Parameters
+    ----------
+    work : int
+        Queries times rows times columns.
+
+    Examples
+    --------
+    >>> expect_work(500 * 1_000_000 * 32)
+    """
     global _work_so_far
     _work_so_far += work
+
+
+def _half_kinds(plain: bool, work: int) -> list[Kind]:
+    """Offer bfloat16, where torch is loaded or this process has work that is worth loading it."""
+    expect_work(work)
     if not plain or ("torch" not in sys.modules and _work_so_far < _WORTH_TORCH):
         return []
     try:

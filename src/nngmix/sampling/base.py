@@ -266,7 +266,7 @@ class BaseSampler(BaseOverSampler):
 
         Notes
         -----
-        Memory holds a few parts of some 2**23 cells (32 MB in single precision), beside the
+        Memory holds a few parts of some 2**24 cells (64 MB in single precision), beside the
         labelled anomalies and the rows near them.
 
         A method that needs no unlabelled rows does not look for infinite values among them.

@@ -26,9 +26,9 @@ Done = Callable[[int, int], object]
 
 KINDS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
-# Cells of a part: 32 MB in single precision. Whole row groups are no quicker to read, and may be of
+# Cells of a part: 64 MB in single precision. Whole row groups are no quicker to read, and may be of
 # any size.
-_PART_CELLS = 1 << 23
+_PART_CELLS = 1 << 24
 # A part of few columns has no more rows than one of so many.
 _PART_COLUMNS = 8
 # pyarrow reads up to 32 blocks of a CSV file ahead. A row must fit in one: where there are many
@@ -342,7 +342,7 @@ class TableFiles:
     ) -> Generator[pa.Table, None, None]:
         """Read some columns, part by part.
 
-        Memory holds the part that was yielded and those ahead of it: some 2**23 cells each, 32 MB
+        Memory holds the part that was yielded and those ahead of it: some 2**24 cells each, 64 MB
         in single precision. Types of CSV files that are not settled yet are settled first.
 
         Parameters

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from nngmix.neighbors import row_keys
+from nngmix.neighbors import expect_work, row_keys
 from nngmix.sampling.files import Bounds, Part, TableFiles, TypesWidened
 from nngmix.sampling.labels import check_labels
 from nngmix.sampling.pool import PoolBuilder
@@ -575,6 +575,8 @@ class FileReader:
         if not self.searches:
             builder.n_unlabelled = survey.n_unlabelled
             return builder, table
+        width = len(self.features)
+        expect_work(len(survey.anomalies) * survey.n_unlabelled * width)
         for part in self._walk("search", [*self.features, *self._labels]):
             with _naming(part.path):
                 values, anomaly, mine = self._read(part)

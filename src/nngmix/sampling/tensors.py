@@ -24,9 +24,9 @@ def device_of(values: Any) -> Any:
     >>> device_of([1.0, 2.0]) is None
     True
     """
-    # Who has a tensor has loaded torch.
-    torch = sys.modules.get("torch")
-    return values.device if torch is not None and isinstance(values, torch.Tensor) else None
+    # Who has a tensor has loaded torch. Another thread may be loading it just now.
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)
+    return values.device if kind is not None and isinstance(values, kind) else None
 
 
 def to_array(values: Any) -> Any:
