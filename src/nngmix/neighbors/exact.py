@@ -38,6 +38,8 @@ _QUERIES = 1024
 _TILE_CELLS = 1 << 20
 # Cells of a block of rows made ready for the product: half of what a core's cache holds.
 _BLOCK_CELLS = 1 << 18
+# Rows that the first limits come from.
+_FIRST_ROWS = 1024
 # Multiplications below which starting threads costs more than it saves.
 _WORTH_THREADS = 1 << 26
 # Categories told apart in the product; those beyond share a place and are told apart afterwards.
@@ -455,10 +457,14 @@ class _MixedProduct(_Product):
 
 def blocks_of(n_rows: int, n_queries: int, n_features: int) -> Iterator[tuple[int, int]]:
     """Cut rows into blocks whose vectors and whose tile of the product suit the cache."""
-    size = min(_TILE_CELLS // min(n_queries, _QUERIES), _BLOCK_CELLS // (n_features + 2))
-    size = max(size // 8 * 8, 64)
-    for start in range(0, n_rows, size):
-        yield start, min(start + size, n_rows)
+    most = min(_TILE_CELLS // min(n_queries, _QUERIES), _BLOCK_CELLS // (n_features + 2))
+    most = max(most // 8 * 8, 64)
+    # Finding the first limits costs a hundred times a comparison with known ones, and limits
+    # from some rows let few candidates pass among three times as many.
+    start, stop = 0, min(_FIRST_ROWS, most, n_rows)
+    while start < n_rows:
+        yield start, stop
+        start, stop = stop, min(stop + min(most, 3 * stop), n_rows)
 
 
 Kind = tuple[type[_Product], type[np.floating]]
