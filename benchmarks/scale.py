@@ -298,6 +298,14 @@ def _read_only(paths: list[Path]) -> int:
     return n
 
 
+def _scan_only(paths: list[Path]) -> int:
+    """Read the columns as pyarrow's datasets stream them, and drop them."""
+    import pyarrow.dataset as ds
+
+    batches = ds.dataset([str(path) for path in paths]).to_batches(columns=_names())
+    return sum(batch.num_rows for batch in batches)
+
+
 def _fit(paths: list[Path], known: Path | None) -> str:
     return _digest(_fitted(paths, known).pool_)
 
@@ -305,7 +313,8 @@ def _fit(paths: list[Path], known: Path | None) -> str:
 def _fitted(paths: list[Path], known: Path | None) -> Any:
     from nngmix import NNGMix
 
-    sampler = NNGMix(random_state=0)
+    # In a child process "all cores" means one: its parent is taken to have shared them out.
+    sampler = NNGMix(random_state=0, n_jobs=os.cpu_count())
     return sampler.fit_files(
         paths, "label", anomalies=None if known is None else known, columns=_names()
     )
@@ -358,6 +367,7 @@ def pool(options: argparse.Namespace) -> None:
             digests = set()
             jobs: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
                 "pyarrow, merely reading": (_read_only, (paths,)),
+                "pyarrow, reading as its datasets stream": (_scan_only, (paths,)),
                 "pool, anomalies in a file of their own": (_fit, (paths, known)),
                 "pool, anomalies among the rows": (_fit, (paths, None)),
             }

@@ -253,20 +253,20 @@ def test_defaults():
 
 def test_default_sizes_at_work():
     unlabelled = scaled_rows(np.random.default_rng(0), 400, 3)
-    sampler = NPOS(random_state=2).fit(
-        np.vstack([ANOMALIES[:3, :3], unlabelled]), np.repeat([1, 0], [3, 400])
-    )
-    boundary = sampler.pool_.extra[0]
+    table = np.vstack([ANOMALIES[:3, :3], unlabelled]), np.repeat([1, 0], [3, 400])
+    boundary = NPOS().fit(*table).pool_.extra[0]
     assert boundary.shape == (200, 3)
     expected = unlabelled[boundary_of(unlabelled, 300, 200)]
     assert set(map(tuple, boundary.tolist())) == set(map(tuple, expected.tolist()))
-    # Two rows from each boundary row, farther than almost all of a thousand candidates.
+    # The two farthest of a thousand candidates: with one boundary row it is known around which.
     unit, rng = unit_length(unlabelled), np.random.default_rng(0)
-    for pair in sampler.sample(10).reshape(5, 2, 3):
-        kept = [kth_distance(row, unit, 300) for row in unit_length(pair)]
-        centre = boundary[((boundary - pair.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-        typical = unit_length(centre + rng.normal(0, 0.1, (200, 3)))
-        assert min(kept) > np.quantile([kth_distance(row, unit, 300) for row in typical], 0.9)
+    centre = unlabelled[boundary_of(unlabelled, 300, 1)]
+    typical = unit_length(centre + rng.normal(0, 0.1, (1000, 3)))
+    usual = [kth_distance(row, unit, 300) for row in typical]
+    for seed in range(10):
+        rows = NPOS(n_boundary=1, random_state=seed).fit(*table).sample(2)
+        kept = [kth_distance(row, unit, 300) for row in unit_length(rows)]
+        assert min(kept) > np.quantile(usual, 0.98)
 
 
 def test_ten_for_each_anomaly():
