@@ -295,7 +295,13 @@ print((peak() - before) / (n * 32 * 4))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux tells the peak")
-@pytest.mark.parametrize("how", ["array", "frame", "resample", "out"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "resample",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("array", "frame", "out")),
+    ],
+)
 def test_memory_is_that_of_the_rows(how):
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, how], capture_output=True, text=True, check=True
