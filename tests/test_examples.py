@@ -40,6 +40,7 @@ def test_every_sampler(tmp_path):
     assert is_picture(tmp_path / "samplers-wine.png")
 
 
+@pytest.mark.slow
 def test_pipelines():
     pytest.importorskip("torch", reason="torch is not installed")
     told = run("pipelines.py")
