@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from nngmix.cli.errors import UsageError
 from nngmix.replacing import replacing as replacing  # the commands take it from here
-from nngmix.sampling.files import TableFiles, TypesWidened
+from nngmix.sampling.files import TableFiles, TypesWidened, regroup
 
 TABLES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
@@ -250,7 +250,7 @@ class TableFile:
         if self.kind == "parquet":
             with self._reading(), pq.ParquetFile(self.path, pre_buffer=False) as file:
                 n_read = 0
-                for table in _regroup(file.iter_batches(batch_size=rows, columns=names), rows):
+                for table in regroup(file.iter_batches(batch_size=rows, columns=names), rows):
                     n_read += len(table)
                     done(n_read / file.metadata.num_rows)
                     yield table.select(names)
@@ -266,7 +266,7 @@ class TableFile:
         with self._reading(), pa.OSFile(str(self.path)) as text:
             try:
                 with pa_csv.open_csv(text, reading, self._parsing, wanted) as reader:
-                    for table in _regroup(reader, rows):
+                    for table in regroup(reader, rows):
                         done(text.tell() / size)
                         yield _with_gaps(table, [n for n in types if types[n] == pa.string()])
             except pa.ArrowInvalid as error:
@@ -288,22 +288,6 @@ class TableFile:
             f"{str(self.path)!r}: column {self.names[int(column)]!r} holds {cell} in row "
             f"{int(row) - 2} (counted from 0); it must be {wanted} there, or empty."
         )
-
-
-def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Cut and join pieces so that all but the last have so many rows, whatever the file's own."""
-    kept: list[pa.RecordBatch] = []
-    n = 0
-    for batch in batches:
-        rest = batch
-        while n + rest.num_rows >= rows:
-            yield pa.Table.from_batches([*kept, rest.slice(0, rows - n)])
-            rest, kept, n = rest.slice(rows - n), [], 0
-        if rest.num_rows:
-            kept.append(rest)
-            n += rest.num_rows
-    if kept:
-        yield pa.Table.from_batches(kept)
 
 
 def _with_gaps(table: pa.Table, names: list[str]) -> pa.Table:

@@ -48,11 +48,12 @@ class DeviceSearch(Search):
 
     def nominate(self, n_jobs: int) -> None:
         """Go through the rows, a block at a time."""
-        blocks = list(blocks_of(len(self.rows), len(self.queries), self.rows.shape[1]))
+        n_queries, n_features = self.queries.shape
         # The first block sets limits that rule out most of the others.
-        self.scan(*blocks[0])
+        first, start = next(blocks_of(len(self.rows), n_queries, n_features))
+        self.scan(first, start)
         self.settle()
-        start, step = blocks[0][1], max(1, _TILE_CELLS // len(self.queries))
+        step = max(1, _TILE_CELLS // n_queries)
         before = torch.get_float32_matmul_precision()
         # What a user may have allowed elsewhere, products of fewer digits, the bounds don't cover.
         torch.set_float32_matmul_precision("highest")
@@ -61,7 +62,7 @@ class DeviceSearch(Search):
                 stop = min(start + step, len(self.rows))
                 places = self._candidates(start, stop)
                 if places is None:
-                    for first, last in blocks_of(stop - start, len(self.queries), step):
+                    for first, last in blocks_of(stop - start, n_queries, n_features):
                         self.scan(start + first, start + last)
                 else:
                     self.wait(places[1], places[0] + start)

@@ -465,7 +465,7 @@ class TableFiles:
                 ) as file,
             ):
                 seen = 0
-                for whole in _regroup(file.iter_batches(rows, numbers, columns), rows):
+                for whole in regroup(file.iter_batches(rows, numbers, columns), rows):
                     # Asked for "a", it brings a column "a.b" as well.
                     table = whole.select(columns)
                     part = Part(table, first.path, first.first_row + seen, joined)
@@ -504,7 +504,7 @@ class TableFiles:
                     with pa_csv.open_csv(
                         text, self._blocks, self._parsing, _converting(types)
                     ) as reader:
-                        for table in _regroup(blocks(reader), rows):
+                        for table in regroup(blocks(reader), rows):
                             part = Part(table, path, first, [i])
                             first += table.num_rows
                             del table
@@ -683,8 +683,8 @@ def _fits(cell: str, kind: Any) -> bool:
     return True
 
 
-def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Cut and join batches to so many rows; the last table may have fewer."""
+def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Cut and join batches to so many rows a table; the last may have fewer."""
     kept: list[pa.RecordBatch] = []
     n = 0
     for batch in batches:
