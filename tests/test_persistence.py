@@ -42,7 +42,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import nngmix
 from nngmix import NNGMix, TableEncoder, load, persistence, save
-from nngmix.detectors import DETECTORS, MLP, CatBoost
+from nngmix.detectors import DETECTORS, MLP, BaggedTrees, CatBoost
 from nngmix.detectors.base import BaseDetector
 from nngmix.persistence import ModelFileError, read_header
 from nngmix.sampling import SAMPLERS, Chain, Cutout, GaussianNoise
@@ -56,6 +56,7 @@ QUICK = {
     "CatBoost": {"iterations": 20, "class_weight": {False: 1, True: 10}},
     "DeepSAD": {"epochs": 2, "pretrain_epochs": 2, "batch_size": 32, "sampler": Cutout()},
     "FTTransformer": {"n_blocks": 1, "epochs": 2},
+    "BaggedTrees": {"n_estimators": 20, "sampler": Cutout()},
 }
 
 
@@ -1139,6 +1140,16 @@ def test_a_tree_that_leads_nowhere_is_refused(field, data, path, tmp_path):
     forge(tmp_path / "forged", path, members=changed)
     with pytest.raises(ModelFileError, match="decision tree leads to nodes or columns"):
         load(tmp_path / "forged")
+
+
+def test_a_detector_whose_trees_ask_for_more_columns_is_refused(data, path):
+    X, y = data
+    detector = BaggedTrees(n_estimators=4, random_state=0).fit(X, y)
+    wide = BaggedTrees(n_estimators=4, random_state=0).fit(np.hstack([X, X]), y)
+    # As a whole each tree is sound; it would read beyond the rows that the detector lets in.
+    detector.estimators_[2] = wide.estimators_[2]
+    with pytest.raises(ValueError, match="decision tree asks for columns that do not exist"):
+        save(detector, path)
 
 
 def test_a_forged_part_is_not_read_as_another(written, path):

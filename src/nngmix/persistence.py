@@ -30,7 +30,7 @@ from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
 from nngmix import __version__
-from nngmix.detectors import DETECTORS
+from nngmix.detectors import DETECTORS, BaggedTrees
 from nngmix.detectors.base import BaseDetector
 from nngmix.neighbors import Nearest
 from nngmix.replacing import replacing
@@ -728,11 +728,14 @@ class _Unpacker:
                 raise TypeError(f"{type(value).__name__}.{name} is not what it should be")
             settings = self.unpack(part.settings)
             state[name] = _READERS[part.kind](self._members[part.member], settings, value)
-        # A lone tree's width, and that of the trees in XGBOD's outlier scores.
+        # A lone tree's width, and that of the trees in XGBOD's outlier scores and in BaggedTrees.
         grown = [(state.get("tree_"), state.get("n_features_in_"))]
         if "trees_" in state:
             width = getattr(state.get("scaler_"), "n_features_in_", None)
             grown = [(tree, width) for tree in state["trees_"]]
+        if isinstance(value, BaggedTrees) and "estimators_" in state:
+            width = state.get("n_features_in_")
+            grown = [(tree.tree_, width) for tree in state["estimators_"]]
         if any(type(tree) is Tree and tree.n_features != width for tree, width in grown):
             raise ValueError("a decision tree asks for columns that do not exist")
 

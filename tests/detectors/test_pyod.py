@@ -29,6 +29,7 @@ QUICK = {
     "DeepSAD": {"epochs": 10, "pretrain_epochs": 3, "learning_rate": 0.01, "batch_size": 32},
     "FTTransformer": {"n_blocks": 1, "epochs": 4, "learning_rate": 0.005},
     "XGBOD": {"n_estimators": 10},
+    "BaggedTrees": {"n_estimators": 40},
 }
 
 

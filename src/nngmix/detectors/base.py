@@ -43,6 +43,9 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     - ``_scores(X)``: one score a row, higher = more anomalous;
     - ``_probability(X)``: two columns, unlabelled and anomaly. Optional: without it there is no
       ``predict_proba``;
+    - ``_training_scores(X)``: scores of the training rows, where they are to be others than
+      ``_scores(X)`` of the same rows, such as out-of-bag scores. Called once, after ``_fit``, with
+      the same `X`. Optional;
     - ``_require()``: raise an ImportError that names the missing extra. Optional;
     - ``_formats``: which fitted attributes :func:`nngmix.save` keeps in a format of their own,
       by name: "cbm" (CatBoost), "ubj" (XGBoost) or "safetensors" (a network, for which the
@@ -101,7 +104,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like or data frame (pandas, polars, pyarrow) of shape (n_samples, n_features)
             The training rows: numeric and finite. A detector with the tag
-            ``input_tags.allow_nan`` (CatBoost) also takes NaN.
+            ``input_tags.allow_nan`` (CatBoost, BaggedTrees) also takes NaN.
         y : array-like of shape (n_samples,)
             1 (or True) for a labelled anomaly or a pseudo-anomaly, 0 (or False) for an unlabelled
             row. Both must occur.
@@ -222,6 +225,10 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     def _scores(self, X: NDArray[Any]) -> NDArray[Any]:
         raise NotImplementedError
 
+    def _training_scores(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Score the rows that the detector was just trained on."""
+        return self._scores(X)
+
     def _train(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         """Check everything, train, and set every fitted attribute."""
         self._validate_params()
@@ -242,7 +249,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
             sample_weight = of_class if sample_weight is None else of_class * sample_weight
         self._fit(X, y, sample_weight)
         self.classes_ = np.array([0, 1])
-        self.decision_scores_ = np.asarray(self._scores(X), dtype=np.float64)
+        self.decision_scores_ = np.asarray(self._training_scores(X), dtype=np.float64)
         self.threshold_ = float(
             np.quantile(self.decision_scores_[unlabelled], 1 - self.contamination)
         )
@@ -293,7 +300,11 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     def _refuse_beyond_single_precision(self, X: NDArray[Any]) -> None:
         """For detectors that compute in single precision."""
         largest = np.finfo(np.float32).max
-        if len(X) == 0 or (X.max() <= largest and X.min() >= -largest):
+        if X.dtype == np.float32 or len(X) == 0:
+            return
+        # These pass over NaN.
+        high, low = np.fmax.reduce(X, axis=None), np.fmin.reduce(X, axis=None)
+        if not (high > largest or low < -largest):
             return
         columns = getattr(self, "feature_names_in_", range(X.shape[1]))
         raise ValueError(
