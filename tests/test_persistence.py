@@ -57,6 +57,7 @@ QUICK = {
     "DeepSAD": {"epochs": 2, "pretrain_epochs": 2, "batch_size": 32, "sampler": Cutout()},
     "FTTransformer": {"n_blocks": 1, "epochs": 2},
     "BaggedTrees": {"n_estimators": 20, "sampler": Cutout()},
+    "AutoDetector": {"n_estimators": 10},
 }
 
 

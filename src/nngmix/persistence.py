@@ -32,6 +32,8 @@ from sklearn.utils import Bunch
 from nngmix import __version__
 from nngmix.detectors import DETECTORS, BaggedTrees
 from nngmix.detectors.base import BaseDetector
+from nngmix.detectors.evidence import NormalScores, Probability
+from nngmix.detectors.views import Coordinates, Distance, Isolation, Kernel, Trees
 from nngmix.neighbors import Nearest
 from nngmix.replacing import replacing
 from nngmix.sampling import SAMPLERS, Chain
@@ -101,6 +103,9 @@ class _Frame:
 # Parts of samplers that are walked into, as estimators are.
 _PIECES = (Column, Draw, Nearest, Needs, Pool, PoolBuilder, Scale, Table)
 
+# What AutoDetector is made of.
+_VIEWS = (Coordinates, Distance, Isolation, Kernel, NormalScores, Probability, Trees)
+
 # Types beyond those that skops trusts by itself. Each by its name, for a prefix would trust
 # whatever else can be reached under it. None of them does anything when it is made but keep what
 # it is given.
@@ -111,6 +116,7 @@ _TRUSTED = [
             *DETECTORS.values(),
             *SAMPLERS.values(),
             Chain,
+            *_VIEWS,
             *_PIECES,
             _Part,
             _Dict,

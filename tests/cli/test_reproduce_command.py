@@ -108,6 +108,22 @@ class TestQuick:
         assert "±" in (tmp_path / "tables" / "table-8.md").read_text()
 
 
+@pytest.mark.slow
+def test_beyond_the_paper(nngmix, empty, tmp_path):
+    """A detector of our own on the built-in datasets; the others are shown as missing."""
+    result = nngmix(
+        *("reproduce", "beyond", "--quick", "--detectors", "BaggedTrees"),
+        *("--data", empty, "--output", tmp_path),
+    )
+    assert result.code == 0, result.err
+    outcomes = read_results(tmp_path / "cells.sqlite").outcomes
+    assert {(o.cell.detector, o.cell.sampler) for o in outcomes} == {("BaggedTrees", "none")}
+    assert len(outcomes) == 3 * len(BUILTIN_NAMES)
+    assert "Not run: DeepSAD, XGBOD, MLP, FTTransformer, CatB, AutoDetector." in result.out
+    assert '<section id="beyond">' in (tmp_path / "report.html").read_text()
+    assert "MLP<br>not run" in (tmp_path / "tables" / "beyond.md").read_text()
+
+
 class TestThePage:
     def test_loads_nothing_from_elsewhere(self, page):
         sources = re.findall(r'(?:src|href)="([^"]*)"', page)
@@ -275,7 +291,22 @@ class TestDryRun:
             re.findall(r"(\S+)\s*│ a picture", result.out)
         )
         assert re.search(r"each once\s*│\s*24,151", result.out)
+        assert "beyond" not in result.out
         assert not (tmp_path / "o").exists()
+
+    def test_beyond_the_paper(self, nngmix, empty, tmp_path):
+        names = ("beyond", "beyond-cv", "beyond-nlp")
+        call = ("--dry-run", "--data", empty, "--output", tmp_path / "o")
+        result = nngmix("reproduce", *names, *call)
+        assert result.code == 0
+        counts = dict(re.findall(r"│ (beyond\S*)\s*│\s*([\d,]+)", result.out))
+        # Files, seeds, and the columns of seven detectors at three shares of labels.
+        assert counts == {
+            name: f"{n * 5 * (5 * 3 + 2) * 3:,}"
+            for name, n in zip(names, (47, 61, 13), strict=True)
+        }
+        ours = nngmix("reproduce", "beyond", *call, "--detectors", "AutoDetector,BaggedTrees")
+        assert re.search(rf"beyond\s*│\s*{47 * 5 * 2 * 3:,} ", ours.out)
 
     def test_tells_what_is_done(self, done, nngmix, empty):
         output, _ = done
@@ -348,6 +379,7 @@ class TestMisuse:
         [
             (["table-9"], "there is no 'table-9'; there are table-1, .*figure-8, and all"),
             (["figure-2"], "Fig. 2 is a drawing of the method"),
+            (["beyond-tables"], "and, not in all, beyond, beyond-cv, beyond-nlp"),
             (["table-1", "--seeds", "one"], "--seeds takes whole numbers such as 0,1,2 or 0-4"),
             (["table-1", "--seeds", "4-0"], "--seeds takes"),
             (["table-1", "--budget", "soon"], "--budget takes a time such as 90s, 45m, 2h"),
@@ -359,6 +391,7 @@ class TestMisuse:
                 "--detectors: there is no 'SVM'; there are DeepSAD",
             ),
             (["table-7", "--detectors", "MLP"], "MLP has no part in this; DeepSAD has"),
+            (["table-1", "--detectors", "AutoDetector"], "AutoDetector has no part in this"),
             (["table-1", "--samplers", "SMOTE"], "--samplers: there is no 'SMOTE'; there are Base"),
             (["table-1", "--datasets", "wines"], "--datasets: ADBench has no .*'wines'.*Did you"),
             (["table-1", "--datasets", "wine,"], "--datasets takes names joined by commas"),

@@ -18,7 +18,16 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv, cro
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_checks, get_tags
 
-from nngmix.detectors import DETECTORS, MLP, XGBOD, BaggedTrees, CatBoost, DeepSAD, FTTransformer
+from nngmix.detectors import (
+    DETECTORS,
+    MLP,
+    XGBOD,
+    AutoDetector,
+    BaggedTrees,
+    CatBoost,
+    DeepSAD,
+    FTTransformer,
+)
 from nngmix.detectors.base import BaseDetector
 
 NAMES = ["height", "width", "depth"]
@@ -35,6 +44,7 @@ def quick(cls):
         XGBOD: {"n_estimators": 20, "learning_rate": 0.3, "n_jobs": 1},
         # Where leaves hold one kind of row alone, weights hardly show.
         BaggedTrees: {"n_estimators": 40, "min_samples_leaf": 4, "n_jobs": 1},
+        AutoDetector: {"n_estimators": 10, "contamination": 0.1, "n_jobs": 1},
     }
     return cls(**settings[cls], random_state=0)
 
@@ -47,6 +57,7 @@ LENGTH = {
     "FTTransformer": "epochs",
     "XGBOD": "n_estimators",
     "BaggedTrees": "n_estimators",
+    "AutoDetector": "n_estimators",
 }
 
 
@@ -92,7 +103,7 @@ def test_fit_sets_what_the_contract_names(detector, rows, more):
     assert detector.classes_.tolist() == [0, 1]
     assert detector.n_features_in_ == 3
     assert not hasattr(detector, "feature_names_in_")
-    if not isinstance(detector, BaggedTrees):  # whose training scores are out of bag
+    if not isinstance(detector, (AutoDetector, BaggedTrees)):  # whose training scores are honest
         assert np.array_equal(detector.decision_scores_, detector.decision_function(X))
         assert np.array_equal(detector.labels_, detector.predict(X))
     assert isinstance(detector.threshold_, float)
@@ -403,6 +414,8 @@ def test_verbose_shows_a_bar_and_changes_nothing(detector, rows, capfd):
 
 @pytest.mark.parametrize("value", [0, 0.6, "auto", None])
 def test_contamination_out_of_range(detector, rows, value):
+    if value == "auto" and isinstance(detector, AutoDetector):
+        pytest.skip("AutoDetector estimates it")
     with pytest.raises(ValueError, match="The 'contamination' parameter of"):
         detector.set_params(contamination=value).fit(*rows)
 
@@ -418,7 +431,7 @@ def test_stopped_training_leaves_it_unfitted(monkeypatch, detector, rows, error,
         detector.fit(X[:, :2], y)
 
     def stop(self, X):
-        assert {"model_", "network_", "estimators_"} & {*vars(self)}, (
+        assert {"model_", "network_", "estimators_", "views_"} & {*vars(self)}, (
             "stop after the training proper, as late as possible"
         )
         raise error

@@ -30,6 +30,7 @@ QUICK = {
     "FTTransformer": {"n_blocks": 1, "epochs": 4, "learning_rate": 0.005},
     "XGBOD": {"n_estimators": 10},
     "BaggedTrees": {"n_estimators": 40},
+    "AutoDetector": {"n_estimators": 10},
 }
 
 

@@ -32,7 +32,8 @@ def report(
     """Write what was run as a page, and each table and picture as files.
 
     report.html holds everything and loads nothing from elsewhere. Beside it lie tables/ (CSV,
-    Markdown, LaTeX), figures/ and cells.parquet. A store may be in use meanwhile.
+    Markdown, LaTeX), figures/ and cells.parquet. A store may be in use meanwhile. What goes beyond
+    the paper is there where our own detectors were run: nngmix reproduce beyond.
     """
     from nngmix.experiments import read_results
     from nngmix.experiments.paper import TARGETS

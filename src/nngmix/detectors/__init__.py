@@ -5,6 +5,7 @@ Every detector is a scikit-learn classifier with an outlier detector's manners: 
 more anomalous. The libraries that detectors wrap load when a detector is fitted, not here.
 """
 
+from nngmix.detectors.auto import AutoDetector, LabelsWarning
 from nngmix.detectors.bagged_trees import BaggedTrees
 from nngmix.detectors.base import BaseDetector
 from nngmix.detectors.catboost import CatBoost
@@ -13,7 +14,17 @@ from nngmix.detectors.ft_transformer import FTTransformer
 from nngmix.detectors.mlp import MLP
 from nngmix.detectors.xgbod import XGBOD
 
-__all__ = ["DETECTORS", "MLP", "XGBOD", "BaggedTrees", "CatBoost", "DeepSAD", "FTTransformer"]
+__all__ = [
+    "DETECTORS",
+    "MLP",
+    "XGBOD",
+    "AutoDetector",
+    "BaggedTrees",
+    "CatBoost",
+    "DeepSAD",
+    "FTTransformer",
+    "LabelsWarning",
+]
 
 #: Every detector by the name that experiments and the command line use.
 DETECTORS: dict[str, type[BaseDetector]] = {
@@ -23,4 +34,5 @@ DETECTORS: dict[str, type[BaseDetector]] = {
     "FTTransformer": FTTransformer,
     "CatBoost": CatBoost,
     "BaggedTrees": BaggedTrees,
+    "AutoDetector": AutoDetector,
 }

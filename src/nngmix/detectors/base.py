@@ -46,6 +46,8 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     - ``_training_scores(X)``: scores of the training rows, where they are to be others than
       ``_scores(X)`` of the same rows, such as out-of-bag scores. Called once, after ``_fit``, with
       the same `X`. Optional;
+    - ``_share()``: the share of the unlabelled rows that ``threshold_`` leaves above it, where it
+      is not simply `contamination`. Called after ``_fit``. Optional;
     - ``_require()``: raise an ImportError that names the missing extra. Optional;
     - ``_formats``: which fitted attributes :func:`nngmix.save` keeps in a format of their own,
       by name: "cbm" (CatBoost), "ubj" (XGBoost) or "safetensors" (a network, for which the
@@ -93,7 +95,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     _formats: ClassVar[dict[str, str]] = {}
 
     class_weight: dict[int, float] | Literal["balanced"] | None
-    contamination: float
+    contamination: float | Literal["auto"]
     # Only declared: `predict_proba` exists where a subclass defines it.
     _probability: Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -229,6 +231,10 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
         """Score the rows that the detector was just trained on."""
         return self._scores(X)
 
+    def _share(self) -> float:
+        """Tell the share of the unlabelled rows that are to be called anomalies."""
+        return float(self.contamination)
+
     def _train(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         """Check everything, train, and set every fitted attribute."""
         self._validate_params()
@@ -250,9 +256,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
         self._fit(X, y, sample_weight)
         self.classes_ = np.array([0, 1])
         self.decision_scores_ = np.asarray(self._training_scores(X), dtype=np.float64)
-        self.threshold_ = float(
-            np.quantile(self.decision_scores_[unlabelled], 1 - self.contamination)
-        )
+        self.threshold_ = float(np.quantile(self.decision_scores_[unlabelled], 1 - self._share()))
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(np.intp)
 
     def _check_table(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:

@@ -92,6 +92,7 @@ def _guess(cell: Cell) -> float:
         "MLP": 0.1 + 2e-4 * n_train * (1 + columns / 150),
         "CatBoost": 0.3 + 0.1 * columns**0.8 + 3e-4 * n_train,
         "BaggedTrees": 0.2 + 2e-5 * n_train * (1 + columns / 500),
+        "AutoDetector": 2.0 + 3e-4 * n_train * (1 + columns / 300),
         "FTTransformer": 1.0 + 1.2e-2 * n_train * (columns + 1) * (1 + columns / 500),
     }.get(cell.detector, 1.0)
     if ("pretrain", False) not in cell.detector_settings and cell.detector == "DeepSAD":

@@ -16,9 +16,9 @@ from nngmix.experiments.pictures import (
     draw_generated,
     draw_vertebral,
 )
-from nngmix.experiments.summary import Block, Summary
+from nngmix.experiments.summary import Block, Summary, find_gaps_to_best
 from nngmix.experiments.tables import chance, count, name_seeds
-from nngmix.experiments.verdicts import Ranking
+from nngmix.experiments.verdicts import Ranking, find_best
 from nngmix.plotting import (
     Panel,
     Series,
@@ -112,6 +112,8 @@ def draw(summary: Summary, rankings: Sequence[Ranking], home: Path) -> Iterator[
             )
     elif summary.target.by_dataset and summary.full_blocks:
         yield from _by_dataset(summary)
+    elif summary.target.contender is not None:
+        yield from _of_contender(summary)
     for place, r in enumerate(rankings):
         yield Picture(
             f"{name}-ranks-{r.detector.lower().replace(' ', '-')}",
@@ -249,6 +251,62 @@ def _figure_7(summary: Summary) -> Iterator[Picture]:
             else f"{block.learner.label}: {over}, {name_seeds(block.seeds)} alone.",
             plot_seeds([c.series for c in block.columns], block.by_seed.mean(axis=1).T),
         )
+
+
+def _of_contender(summary: Summary) -> Iterator[Picture]:
+    target, contender = summary.target, summary.target.contender
+    assert contender is not None
+    blocks, datasets = summary.shared
+    if datasets:
+        # The contender first: it has the first colour, whoever else was run.
+        ordered = sorted(blocks, key=lambda block: block.learner != contender)
+        lines = []
+        for block in ordered:
+            best = [find_best(block, panel, datasets) for panel in target.panels]
+            means = [float("nan") if one is None else float(one[1].mean()) for one in best]
+            lines.append(Series(block.learner.label, means))
+        figure = plot_lines([Panel("", target.panels, lines, "anomalies that are labelled")])
+        if ordered[0].learner == contender:
+            for line in (figure.axes[0].get_lines()[0], figure.legends[0].get_lines()[0]):
+                line.set(linewidth=4, markersize=9, zorder=4)
+        seeds = [n for block in blocks for n in block.n_seeds]
+        each = count(max(seeds), "seed")
+        if min(seeds) < max(seeds):
+            each = f"{min(seeds)} to {each}"
+        shown = [block.learner for block in blocks]
+        others = [one.label for one in target.learners if one not in shown]
+        yield Picture(
+            target.name,
+            f"Mean AUCROC over the {count(len(datasets), 'dataset')} that all of these have, "
+            f"{each} each. The paper's detectors are shown with the sampler (none, Duplicate, "
+            "NNG-Mix) that turned out best for each at each share of labels."
+            + (f" Not run, or on too few datasets: {', '.join(others)}." if others else ""),
+            figure,
+        )
+    for place, panel in enumerate(target.panels):
+        gaps = find_gaps_to_best(summary, panel)
+        if gaps:
+            yield Picture(
+                f"{target.name}-gaps-{slug(panel)}",
+                f"{panel} labelled: {contender.label}'s AUCROC minus that of whatever else did "
+                "best on the dataset, which was chosen dataset by dataset, knowing the results.",
+                plot_differences(
+                    [gap.dataset.split("/")[-1] for gap in gaps],
+                    [gap.difference for gap in gaps],
+                ),
+                folded=place > 0,
+            )
+
+
+def slug(panel: str) -> str:
+    """Make a part's label fit for the name of a file.
+
+    Examples
+    --------
+    >>> slug("10 %")
+    '10-percent'
+    """
+    return panel.replace("%", "percent").replace(" ", "-")
 
 
 def _by_dataset(summary: Summary) -> Iterator[Picture]:

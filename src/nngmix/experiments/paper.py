@@ -1,4 +1,4 @@
-"""The paper's experiments as lists of cells, and the numbers that it published."""
+"""The paper's experiments, and what goes beyond, as lists of cells; and the published numbers."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ _PUBLISHED = Path(__file__).with_name("published.csv")
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-    """A detector as the paper's experiments used it.
+    """A detector as the paper's experiments used it, or one that the paper doesn't have.
 
     Attributes
     ----------
@@ -27,11 +27,18 @@ class Learner:
         Its name here.
     settings : tuple of (name, value) pairs
         What differs from the defaults here.
+    alone : bool
+        Whether it is run without samplers only. None of the paper's is.
     """
 
     label: str
     detector: str
     settings: Settings = ()
+    alone: bool = False
+
+    def takes(self, column: "Column") -> bool:
+        """Tell whether it is run with the sampler of a column."""
+        return column.sampler == BASELINE or not self.alone
 
 
 #: The five detectors, in the tables' order. No weight of the published DeepSAD's auto-encoder ever
@@ -43,6 +50,12 @@ LEARNERS = (
     Learner("FTTransformer", "FTTransformer"),
     Learner("CatB", "CatBoost"),
 )
+
+_BAGGED_TREES = Learner("BaggedTrees", "BaggedTrees", alone=True)
+_AUTO = Learner("AutoDetector", "AutoDetector", alone=True)
+
+#: The paper's detectors, and then our own.
+ALL_LEARNERS = (*LEARNERS, _BAGGED_TREES, _AUTO)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +97,14 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A table or figure of the paper.
+    """A table or figure of the paper, or a comparison that goes beyond it.
 
     Attributes
     ----------
     name : str
-        "table-1" to "table-8", "figure-1", "figure-3" to "figure-8".
+        "table-1" to "table-8", "figure-1", "figure-3" to "figure-8"; "beyond" and what begins so.
     number : str
-        As the paper writes it: "Table VII", "Fig. 3".
+        As the paper writes it: "Table VII", "Fig. 3"; or as the page is to call it.
     title : str
         What it is about.
     suite : str
@@ -104,6 +117,9 @@ class Target:
         What the paper used, as far as is known; other seeds can be asked for.
     by_dataset : bool
         Whether there is a row for each dataset instead of for each detector.
+    contender : Learner or None
+        The detector that all others are held against, each with each sampler. None: samplers are
+        compared, each detector by itself, as in the paper.
     note : str
         What a reader must know.
     """
@@ -116,7 +132,13 @@ class Target:
     learners: tuple[Learner, ...] = LEARNERS
     seeds: tuple[int, ...] = (0,)
     by_dataset: bool = False
+    contender: Learner | None = None
     note: str = ""
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """Its parts."""
+        return tuple(dict.fromkeys(column.panel for column in self.columns))
 
     def cell(
         self,
@@ -422,6 +444,46 @@ _FIGURES = (
 #: Every table and figure that can be reproduced, by name. Fig. 2 is a drawing of the method.
 TARGETS: dict[str, Target] = {target.name: target for target in (*_TABLES, *_FIGURES)}
 
+_BEYOND_NOTE = (
+    "BaggedTrees and AutoDetector take no sampler: they stand in the lines called Baseline. The "
+    "paper's means are over all files of the suite."
+)
+
+
+def _beyond(suite: Suite, suffix: str = "", note: str = "") -> Target:
+    return Target(
+        f"beyond{suffix.lower().replace(', ', '-')}",
+        f"Beyond the paper{suffix}",
+        f"Detectors that the paper doesn't have beside its own; {suite} datasets, 1 %, 5 % and "
+        "10 % labelled",
+        suite=suite,
+        columns=tuple(
+            column
+            for ratio in (0.01, 0.05, 0.1)
+            for panel in [_percent(ratio)]
+            for column in (
+                _baseline(label_ratio=ratio, panel=panel),
+                _control(label_ratio=ratio, panel=panel),
+                _nng_mix(label_ratio=ratio, panel=panel),
+            )
+        ),
+        learners=ALL_LEARNERS,
+        seeds=(0, 1, 2, 3, 4),
+        contender=_AUTO,
+        note=f"{_BEYOND_NOTE} {note}".strip(),
+    )
+
+
+#: What goes beyond the paper, by name. The other suites check whether it carries over.
+BEYOND: dict[str, Target] = {
+    target.name: target
+    for target in (
+        _beyond("Classical"),
+        _beyond("CV", ", CV", _SIGMA_NOTE),
+        _beyond("NLP", ", NLP", _SIGMA_NOTE),
+    )
+}
+
 
 def list_cells(
     target: Target,
@@ -437,7 +499,7 @@ def list_cells(
     Parameters
     ----------
     target : Target
-        One of `TARGETS`.
+        One of `TARGETS` or `BEYOND`.
     datasets : iterable of str
         Names as :class:`nngmix.experiments.Cell` has them.
     seeds : iterable of int, default=None
@@ -467,6 +529,7 @@ def list_cells(
             for learner in (target.learners if learners is None else learners)
             for dataset in datasets
             for column in own
+            if learner.takes(column)
         )
     )
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from nngmix.datasets import find_data_home, list_adbench
 from nngmix.datasets.split import Protocol
 from nngmix.experiments.cells import Outcome
-from nngmix.experiments.figures import Picture, draw
-from nngmix.experiments.paper import TARGETS, Target
+from nngmix.experiments.figures import Picture, draw, slug
+from nngmix.experiments.paper import BEYOND, TARGETS, Target
 from nngmix.experiments.store import Results, write_parquet
 from nngmix.experiments.summary import Summary, summarise
 from nngmix.experiments.tables import (
@@ -26,14 +27,18 @@ from nngmix.experiments.tables import (
     count,
     describe_seeds,
     lay_out,
+    lay_out_datasets,
     number,
 )
 from nngmix.experiments.verdicts import (
     Versus,
     compare_columns,
+    compare_detectors,
     find_reference,
     make_facts,
     rank_columns,
+    versus_as_csv,
+    versus_as_markdown,
 )
 from nngmix.plotting.style import signed
 from nngmix.replacing import replacing
@@ -61,6 +66,8 @@ class Section:
         Other datasets without numbers.
     facts : tuple of str
         Sentences on what agrees and what not.
+    by_dataset : dict of str to Layout
+        For a comparison with a contender: the dataset by dataset table of each part.
     """
 
     target: Target
@@ -71,6 +78,18 @@ class Section:
     missing: tuple[str, ...]
     not_run: tuple[str, ...]
     facts: tuple[str, ...]
+    by_dataset: dict[str, Layout]
+
+    @property
+    def versus_groups(self) -> list[tuple[str, list[Versus]]]:
+        """The comparisons under the heads that they stand below on the page."""
+
+        def head(one: Versus) -> str:
+            if self.target.contender is None:
+                return one.detector
+            return f"{one.metric}, {one.panel} labelled"
+
+        return [(name, list(group)) for name, group in groupby(self.versus, head)]
 
 
 def write_report(
@@ -92,9 +111,10 @@ def write_report(
         elsewhere; ``tables`` has CSV, Markdown and LaTeX, ``figures`` the pictures, and
         ``cells.parquet`` every cell.
     targets : iterable of str, default=()
-        Names in :data:`nngmix.experiments.paper.TARGETS` that the page shall have even without a
-        number. What else has numbers is there anyway, but not on the built-in datasets, which are
-        every suite's.
+        Names in :data:`nngmix.experiments.paper.TARGETS` or ``BEYOND`` that the page shall have
+        even without a number. What else has numbers is there anyway, but not on the built-in
+        datasets, which are every suite's; nor a comparison beyond the paper of which only the
+        paper's detectors were run.
     data_home : str, default=None
         Where ADBench's files are: to tell a dataset without a file from one that was not run.
     protocol : {"adbench", "leak-free"}, default="adbench"
@@ -116,11 +136,14 @@ def write_report(
         if target.name in wanted:
             return True
         summary = summarise(target, results, protocol=protocol)
+        own = [block for block in summary.blocks if block.learner.alone and block.outcomes]
+        if target.contender is not None and not own:
+            return False
         return summary.has_numbers and not (summary.builtin and wanted)
 
     sections = [
         make_section(target, results, data_home=data_home, protocol=protocol)
-        for target in TARGETS.values()
+        for target in (*TARGETS.values(), *BEYOND.values())
         if is_shown(target)
     ]
     tables, figures = folder / "tables", folder / "figures"
@@ -129,14 +152,19 @@ def write_report(
     drawn: dict[str, bytes] = {}
     for section in sections:
         name = section.target.name
-        if section.layout is not None:
-            title = f"{section.target.number}: {section.target.title}."
+        title = f"{section.target.number}: {section.target.title}."
+        layouts = {} if section.layout is None else {name: section.layout}
+        layouts |= {f"{name}-{slug(part)}": table for part, table in section.by_dataset.items()}
+        for file, layout in layouts.items():
             for ending, text in (
-                ("csv", as_csv(section.layout)),
-                ("md", as_markdown(section.layout)),
-                ("tex", as_latex(section.layout, title, f"tab:{name}")),
+                ("csv", as_csv(layout)),
+                ("md", as_markdown(layout)),
+                ("tex", as_latex(layout, title, f"tab:{file}")),
             ):
-                _write(tables / f"{name}.{ending}", text.encode())
+                _write(tables / f"{file}.{ending}", text.encode())
+        if section.target.contender is not None and section.versus:
+            _write(tables / f"{name}-tests.csv", versus_as_csv(section.versus).encode())
+            _write(tables / f"{name}-tests.md", versus_as_markdown(section.versus).encode())
         for picture in section.pictures:
             drawn[picture.name] = picture.render()
             _write(figures / f"{picture.name}.{picture.kind}", drawn[picture.name])
@@ -177,7 +205,8 @@ def make_section(
         file.full_name for file in list_adbench(target.suite) if not (home / file.path).is_file()
     }
     has_numbers = bool(target.columns) and summary.has_numbers
-    versus = compare_columns(summary) if has_numbers else ()
+    compare = compare_columns if target.contender is None else compare_detectors
+    versus = compare(summary) if has_numbers else ()
     return Section(
         target,
         summary,
@@ -189,6 +218,7 @@ def make_section(
         tuple(name for name in summary.not_run if name in absent),
         tuple(name for name in summary.not_run if name not in absent),
         tuple(make_facts(summary)) if has_numbers else (),
+        lay_out_datasets(summary) if target.contender is not None else {},
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from nngmix.experiments.paper import Column, Learner, Target
 from nngmix.experiments.store import Results
 
 NAN = float("nan")
+
+Outcomes = Mapping[Column, Mapping[tuple[str, int], Outcome]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Block:
         Datasets that were run and do not count, since some column has no number.
     failures : dict of str to int
         Reasons of failed cells, and how many have each.
+    outcomes : dict of Column to dict of (dataset, seed) to Outcome
+        Everything that was run, complete or not.
     """
 
     learner: Learner
@@ -91,6 +95,7 @@ class Block:
     scarce: tuple[Column, ...] = ()
     incomplete: tuple[str, ...] = ()
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
+    outcomes: Outcomes = dataclasses.field(default_factory=dict)
 
     def entry(self, column: Column, published: float) -> Entry:
         """Average a column over the datasets."""
@@ -151,6 +156,81 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Method:
+    """A detector with a sampler, and all that was run of it in a part of a table.
+
+    Attributes
+    ----------
+    learner : Learner
+        The detector.
+    column : Column
+        The sampler, and the part.
+    outcomes : dict of (dataset, seed) to Outcome
+        What was run, complete or not.
+    """
+
+    learner: Learner
+    column: Column
+    outcomes: Mapping[tuple[str, int], Outcome]
+
+    @property
+    def name(self) -> str:
+        """Its name in a sentence; a detector that takes no sampler needs none said."""
+        if self.learner.alone:
+            return self.learner.label
+        sampler = " ".join(part for part in (self.column.series, self.column.x) if part)
+        return f"{self.learner.label}, {sampler}"
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Those that it has a number for, with any seed."""
+        return tuple(dict.fromkeys(dataset for dataset, _ in self.outcomes))
+
+    def entry(self, dataset: str, published: float) -> Entry:
+        """Average one dataset's numbers over its seeds."""
+        own = [outcome for (name, _), outcome in self.outcomes.items() if name == dataset]
+        if not own:
+            return Entry(published=published)
+        scores = [outcome.aucroc for outcome in own]
+        return Entry(
+            ours=float(np.mean(scores)),
+            published=published,
+            spread=float(np.std(scores, ddof=1)) if len(own) > 1 else NAN,
+            aucpr=float(np.mean([outcome.aucpr for outcome in own])),
+            n_datasets=1,
+            n_seeds=len(own),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """What a method has more than another one on a dataset, over the seeds that both have.
+
+    Attributes
+    ----------
+    dataset : str
+        The dataset.
+    ours, theirs : float
+        Means over the seeds.
+    n_seeds : int
+        How many.
+    opponent : str
+        The other one's name.
+    """
+
+    dataset: str
+    ours: float
+    theirs: float
+    n_seeds: int
+    opponent: str
+
+    @property
+    def difference(self) -> float:
+        """Ours minus theirs."""
+        return self.ours - self.theirs
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Summary:
     """A table or figure, filled with what was run.
 
@@ -168,6 +248,9 @@ class Summary:
         Those of `datasets` without any number.
     builtin : bool
         Whether the numbers come from the built-in datasets, which the paper doesn't have.
+    parts : dict of str to Summary
+        For a comparison with a contender: each part by itself. A dataset that lacks a number in
+        one of them then counts in the others.
     """
 
     target: Target
@@ -176,11 +259,14 @@ class Summary:
     datasets: tuple[str, ...]
     not_run: tuple[str, ...]
     builtin: bool
+    parts: dict[str, "Summary"] = dataclasses.field(default_factory=dict)
 
     @property
     def has_numbers(self) -> bool:
         """Whether anything was run."""
-        return any(block.datasets for block in self.blocks)
+        return any(block.datasets for block in self.blocks) or any(
+            part.has_numbers for part in self.parts.values()
+        )
 
     def published(self, learner: Learner | None, column: Column, dataset: str = "mean") -> float:
         """Look up a published number; a mean is over the datasets that ours is over, if possible.
@@ -223,6 +309,40 @@ class Summary:
         block = next((b for b in self.blocks if b.learner == learner), None)
         published = self.published(learner, column)
         return Entry(published=published) if block is None else block.entry(column, published)
+
+    def methods(self, panel: str) -> tuple[Method, ...]:
+        """List each detector with each sampler in a part of the table, whether it was run or not.
+
+        Parameters
+        ----------
+        panel : str
+            The part.
+
+        Returns
+        -------
+        tuple of Method
+            The contender first.
+        """
+        run = {block.learner: block.outcomes for block in self.blocks}
+        found = (
+            Method(learner, column, run.get(learner, {}).get(column, {}))
+            for learner in self.target.learners
+            for column in self.target.columns
+            if column.panel == panel and learner.takes(column)
+        )
+        return tuple(sorted(found, key=lambda one: one.learner != self.target.contender))
+
+    @property
+    def shared(self) -> tuple[tuple[Block, ...], tuple[str, ...]]:
+        """The detectors whose means can be held against one another, and over which datasets.
+
+        One that was run on less than half as many datasets as the fullest is left out: it would
+        leave too few that all of them have.
+        """
+        most = max((len(block.datasets) for block in self.full_blocks), default=0)
+        enough = tuple(block for block in self.full_blocks if 2 * len(block.datasets) >= most)
+        names = set.intersection(*(set(block.datasets) for block in enough)) if enough else set()
+        return enough, tuple(name for name in self.datasets if name in names)
 
     @property
     def averaged(self) -> tuple[Block, ...]:
@@ -275,6 +395,12 @@ def summarise(target: Target, results: Results, *, protocol: Protocol = "adbench
     builtin = not has & set(files) and any("/" not in name for name in has)
     datasets = sorted(name for name in has if "/" not in name) if builtin else files
     blocks = [_block(target, learner, results, datasets, protocol) for learner in target.learners]
+    parts = {}
+    if target.contender is not None:
+        for panel in target.panels:
+            own = tuple(column for column in target.columns if column.panel == panel)
+            part = dataclasses.replace(target, columns=own, contender=None)
+            parts[panel] = summarise(part, results, protocol=protocol)
     counted = {name for block in blocks for name in (*block.datasets, *block.incomplete)}
     return Summary(
         target,
@@ -283,6 +409,7 @@ def summarise(target: Target, results: Results, *, protocol: Protocol = "adbench
         tuple(datasets),
         tuple(name for name in datasets if name not in counted),
         builtin,
+        parts,
     )
 
 
@@ -298,10 +425,14 @@ def _block(
     failures: Counter[str] = Counter()
     failed: set[str] = set()
     wanted = set(datasets)
-    seeds = sorted({cell.seed for cell in results.records if cell.dataset in wanted})
-    for column in target.columns:
+    run = {(cell.dataset, cell.seed) for cell in results.records if cell.dataset in wanted}
+    seeds = sorted({seed for _, seed in run})
+    for column in filter(learner.takes, target.columns):
         for dataset in datasets:
             for seed in seeds:
+                # Most files were not run, and a cell costs more to make than to look for.
+                if (dataset, seed) not in run:
+                    continue
                 cell = target.cell(learner, column, dataset, seed, protocol)
                 record = results.records.get(cell)
                 if record is None:
@@ -341,7 +472,62 @@ def _block(
         scarce,
         tuple(d for d in datasets if d in touched and d not in used),
         dict(failures),
+        dict(found),
     )
+
+
+def find_gaps(method: Method, opponent: Method, metric: str = "aucroc") -> list[Gap]:
+    """Hold a method against another one, dataset by dataset.
+
+    Parameters
+    ----------
+    method, opponent : Method
+        Of one part of a table.
+    metric : {"aucroc", "aucpr"}, default="aucroc"
+        What to compare.
+
+    Returns
+    -------
+    list of Gap
+        For each dataset that both have with one seed in common at least; only such seeds count,
+        for they have the same split.
+    """
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for dataset, seed in method.outcomes:
+        if (dataset, seed) in opponent.outcomes:
+            seeds[dataset].append(seed)
+
+    def mean(of: Method, dataset: str) -> float:
+        return float(np.mean([getattr(of.outcomes[dataset, s], metric) for s in seeds[dataset]]))
+
+    return [
+        Gap(d, mean(method, d), mean(opponent, d), len(own), opponent.name)
+        for d, own in seeds.items()
+    ]
+
+
+def find_gaps_to_best(summary: Summary, panel: str) -> list[Gap]:
+    """Hold the contender against whatever does best on each dataset.
+
+    Parameters
+    ----------
+    summary : Summary
+        A comparison with a contender, filled.
+    panel : str
+        A part of it.
+
+    Returns
+    -------
+    list of Gap
+        AUCROC, for each dataset that the contender and any other method have.
+    """
+    contender, *others = summary.methods(panel)
+    best: dict[str, Gap] = {}
+    for other in others:
+        for gap in find_gaps(contender, other):
+            if gap.dataset not in best or gap.difference < best[gap.dataset].difference:
+                best[gap.dataset] = gap
+    return [best[dataset] for dataset in summary.datasets if dataset in best]
 
 
 def _plain(dataset: str) -> str:

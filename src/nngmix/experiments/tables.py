@@ -115,6 +115,8 @@ def lay_out(summary: Summary, absent: Collection[str] = ()) -> Layout:
     """
     if summary.target.by_dataset and summary.full_blocks:
         return _by_dataset(summary, absent)
+    if summary.target.contender is not None:
+        return _by_detector(summary)
     blocks, averaged = summary.full_blocks, summary.averaged
     heads = [Head(block.learner.label, _behind(block)) for block in blocks]
     lines, not_run = [], []
@@ -132,6 +134,65 @@ def lay_out(summary: Summary, absent: Collection[str] = ()) -> Layout:
         of = f"these {len(blocks)}" if whole else ", ".join(b.learner.label for b in averaged)
         heads.append(Head("Average", f"of {of}"))
     return Layout("sampler", tuple(heads), tuple(lines), tuple(not_run))
+
+
+def _by_detector(summary: Summary) -> Layout:
+    """Lay out all detectors, those too that were not run; a mean over them would say nothing."""
+    learners = summary.target.learners
+    heads = []
+    for learner in learners:
+        behind = {
+            panel: _behind(block)
+            for panel, part in summary.parts.items()
+            for block in part.full_blocks
+            if block.learner == learner
+        }
+        if len(behind) == len(summary.parts) and len(set(behind.values())) == 1:
+            heads.append(Head(learner.label, next(iter(behind.values()))))
+        else:
+            told = "; ".join(f"{panel}: {what}" for panel, what in behind.items())
+            heads.append(Head(learner.label, told or "not run"))
+    lines = []
+    for column in summary.target.columns:
+        part = summary.parts[column.panel]
+        entries = (part.entry(one, column) if one.takes(column) else Entry() for one in learners)
+        lines.append(Line(column.panel, column.series, column.x, tuple(entries)))
+    return Layout("sampler", tuple(heads), tuple(lines))
+
+
+def lay_out_datasets(summary: Summary) -> dict[str, Layout]:
+    """Lay out each part of a comparison with a contender, a line for each dataset that it has.
+
+    Parameters
+    ----------
+    summary : Summary
+        A table, filled.
+
+    Returns
+    -------
+    dict of str to Layout
+        By part. Each number is over all seeds that it was run with; what was not run on any
+        dataset has no column.
+    """
+    layouts = {}
+    for panel in summary.target.panels:
+        methods = [method for method in summary.methods(panel) if method.outcomes]
+        lines = tuple(
+            Line(
+                "",
+                dataset.split("/")[-1],
+                "",
+                tuple(
+                    one.entry(dataset, summary.published(one.learner, one.column, dataset))
+                    for one in methods
+                ),
+            )
+            for dataset in summary.datasets
+            if any(dataset in method.datasets for method in methods)
+        )
+        if lines:
+            layouts[panel] = Layout("dataset", tuple(Head(one.name) for one in methods), lines)
+    return layouts
 
 
 def _by_dataset(summary: Summary, absent: Collection[str]) -> Layout:

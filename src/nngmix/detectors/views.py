@@ -1,0 +1,448 @@
+"""The views of :class:`AutoDetector`: ways to tell anomalies, each with honest training scores.
+
+A view learns from the labelled anomalies and the unlabelled rows and scores any row. What it says
+of a row that it learned from must not show that it did: an unlabelled row is scored as if it had
+not been among the unlabelled rows, a labelled anomaly as if it had not been labelled. From such
+scores of the labelled anomalies :class:`AutoDetector` reads how much each view is to be trusted.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.neighbors import NearestNeighbors
+from sklearn.svm import SVC
+
+from nngmix.detectors.bagged_trees import BaggedTrees
+
+Floats = NDArray[np.float64]
+Splitter = Literal["random", "best"]
+
+# How many standard deviations a value may lie from the mean before distances see no more of it.
+_FARTHEST = 8.0
+# Principal axes: no more than these, and none with a smaller share of the variance.
+_AXES, _SHARE = 200, 1e-4
+# Groups in which labelled anomalies are left out, where a view has no such groups of its own.
+_GROUPS = 10
+
+
+@dataclass
+class Table:
+    """Rows in the coordinates that the views look at, each of shape (n_rows, n_columns).
+
+    Attributes
+    ----------
+    raw : ndarray
+        As they came in, NaN included.
+    standard : ndarray
+        In standard deviations from the unlabelled rows' mean, without NaN.
+    white : ndarray
+        On the principal axes of the unlabelled rows, each of unit variance.
+    """
+
+    raw: NDArray[Any]
+    standard: Floats
+    white: Floats
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def rows(self, places: Any) -> "Table":
+        """Take some of the rows."""
+        return Table(self.raw[places], self.standard[places], self.white[places])
+
+
+@dataclass
+class Lesson:
+    """What a view learns from.
+
+    Attributes
+    ----------
+    unlabelled, anomalies : Table
+        The rows.
+    weights : tuple of two ndarrays
+        Weights of the unlabelled rows and of the anomalies, all above zero.
+    seed : int
+        What the view may draw by.
+    n_jobs : int
+        Threads that it may use.
+    n_trees : int
+        Trees of each forest.
+    learned : dict of str to view
+        The views that were learned before, by name.
+    scores : dict of str to tuple of two ndarrays
+        Their honest scores of the unlabelled rows and of the anomalies.
+    """
+
+    unlabelled: Table
+    anomalies: Table
+    weights: tuple[Floats, Floats]
+    seed: int
+    n_jobs: int
+    n_trees: int
+    learned: dict[str, Any]
+    scores: dict[str, tuple[Floats, Floats]]
+
+
+class Coordinates(BaseEstimator):
+    """From rows as they came in to a :class:`Table`; learned from the unlabelled rows."""
+
+    def fit(self, X: NDArray[Any]) -> "Coordinates":
+        """Learn middles, spreads and principal axes.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_columns)
+            The unlabelled rows; NaN where a value is missing.
+
+        Returns
+        -------
+        self : Coordinates
+        """
+        X = X.astype(np.float64, copy=False)
+        empty = np.isnan(X).all(axis=0)
+        some = np.where(empty, 0.0, X) if empty.any() else X
+        self.middle_ = np.nanmedian(some, axis=0)
+        # Halved, so that not even the largest numbers overflow.
+        half = some / 2
+        self.mean_ = np.nanmean(half, axis=0) * 2
+        spread = np.nanstd(half / 2, axis=0) * 4
+        self.spread_ = np.where(spread > 0, spread, 1.0)
+        standard = self._standard(X)
+        n_axes = max(1, min(len(X) - 1, X.shape[1], _AXES))
+        solver = "full" if min(X.shape) <= 500 else "randomized"
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pca = PCA(n_axes, svd_solver=solver, random_state=0).fit(standard)
+            kept = np.nan_to_num(pca.explained_variance_ratio_) > _SHARE
+        kept[:2] = True
+        deviation = np.sqrt(pca.explained_variance_[kept])
+        deviation = np.where(deviation > 1e-9, deviation, 1.0)
+        self.axes_ = (pca.components_[kept] / deviation[:, None]).T
+        self.center_ = pca.mean_ @ self.axes_
+        return self
+
+    def transform(self, X: NDArray[Any]) -> Table:
+        """Give rows their coordinates.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_columns)
+            The rows.
+
+        Returns
+        -------
+        Table
+        """
+        standard = self._standard(X)
+        white = np.clip(standard @ self.axes_ - self.center_, -_FARTHEST, _FARTHEST)
+        return Table(X, standard, white)
+
+    def _standard(self, X: NDArray[Any]) -> Floats:
+        X = X.astype(np.float64, copy=False)
+        filled = np.where(np.isnan(X), self.middle_, X)
+        with np.errstate(over="ignore"):
+            return np.clip((filled - self.mean_) / self.spread_, -_FARTHEST, _FARTHEST)
+
+
+class Trees(BaseEstimator):
+    """:class:`BaggedTrees` on the columns, or on the columns and on how unusual the row is.
+
+    Parameters
+    ----------
+    splitters : tuple of str, default=("random",)
+        As in :class:`BaggedTrees`; the trees are shared out among them.
+    second : bool, default=False
+        Whether to draw the fewer of the unlabelled rows that the first trees find suspicious, and
+        to add how unusual each row is as columns.
+    """
+
+    #: Views whose scores become columns.
+    _UNUSUAL: ClassVar[tuple[str, ...]] = ("distance", "white distance", "isolation")
+
+    def __init__(self, splitters: tuple[Splitter, ...] = ("random",), second: bool = False) -> None:
+        self.splitters = splitters
+        self.second = second
+
+    def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
+        """Learn; return honest scores of the unlabelled rows and of the anomalies."""
+        n_unlabelled, n_anomalies = len(lesson.unlabelled), len(lesson.anomalies)
+        weights = np.concatenate(lesson.weights)
+        y = np.repeat([0, 1], [n_unlabelled, n_anomalies])
+        X = np.concatenate([lesson.unlabelled.raw, lesson.anomalies.raw])
+        fewest = 30
+        if self.second:
+            fewest = 60
+            suspicion, _ = lesson.scores["trees"]
+            weights = weights.copy()
+            weights[:n_unlabelled] *= np.maximum(1 - suspicion, 1e-3) ** 2
+            self.unusual_ = {name: lesson.learned[name] for name in self._UNUSUAL}
+            self.levels_ = {name: np.sort(lesson.scores[name][0]) for name in self._UNUSUAL}
+            columns = [
+                _shares(self.levels_[name], np.concatenate(lesson.scores[name]))
+                for name in self._UNUSUAL
+            ]
+            X = np.column_stack([X, *columns])
+        self.forests_ = []
+        total = np.zeros(len(X))
+        for number, splitter in enumerate(self.splitters):
+            forest = BaggedTrees(
+                n_estimators=max(2, lesson.n_trees // len(self.splitters)),
+                min_unlabelled=fewest,
+                splitter=splitter,
+                n_jobs=lesson.n_jobs,
+                random_state=lesson.seed + number,
+            ).fit(X, y, None if (weights == weights[0]).all() else weights)
+            total += forest.decision_scores_
+            del forest.decision_scores_, forest.labels_
+            self.forests_.append(forest)
+        total /= len(self.forests_)
+        own = total[n_unlabelled:]
+        if n_anomalies == 1:
+            own = np.full(1, np.nan)
+        return total[:n_unlabelled], own
+
+    def score(self, table: Table) -> Floats:
+        """Score rows: the share of trees that take them for anomalies."""
+        X = table.raw
+        if self.second:
+            columns = [
+                _shares(self.levels_[name], view.score(table))
+                for name, view in self.unusual_.items()
+            ]
+            X = np.column_stack([X, *columns])
+        return np.mean([forest.decision_function(X) for forest in self.forests_], axis=0)
+
+    def importances(self) -> Floats:
+        """How much each column of the table counts, all together 1."""
+        return _importances([tree for f in self.forests_ for tree in f.estimators_])
+
+
+class Isolation(BaseEstimator):
+    """An isolation forest: how few random cuts set a row apart. It uses no labels."""
+
+    def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
+        """Learn; return scores of the unlabelled rows and of the anomalies."""
+        rows = lesson.unlabelled.standard
+        n_trees = min(100, lesson.n_trees)
+        self.forest_ = IsolationForest(n_estimators=n_trees, random_state=lesson.seed).fit(rows)
+        return self.score(lesson.unlabelled), self.score(lesson.anomalies)
+
+    def score(self, table: Table) -> Floats:
+        """Score rows."""
+        return -self.forest_.score_samples(table.standard)
+
+
+class Distance(BaseEstimator):
+    """Distance to the k-th nearest unlabelled row. It uses no labels unless it is weighted.
+
+    Parameters
+    ----------
+    space : "standard" or "white", default="standard"
+        Coordinates in which to measure.
+    n_neighbors : int, default=10
+        k.
+    weighted : bool, default=False
+        Whether columns count by how much the trees use them.
+    nearness : bool, default=False
+        Whether to compare it, as a ratio, with the distance to the nearest labelled anomaly.
+    """
+
+    def __init__(
+        self,
+        space: str = "standard",
+        n_neighbors: int = 10,
+        weighted: bool = False,
+        nearness: bool = False,
+    ) -> None:
+        self.space = space
+        self.n_neighbors = n_neighbors
+        self.weighted = weighted
+        self.nearness = nearness
+
+    def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
+        """Learn; return honest scores of the unlabelled rows and of the anomalies."""
+        rows = getattr(lesson.unlabelled, self.space)
+        anomalies = getattr(lesson.anomalies, self.space)
+        self.rows_, self.anomalies_ = rows, anomalies
+        self.weights_ = np.ones(rows.shape[1])
+        groups = _leave_out(len(anomalies), lesson.seed)
+        of_group = [self.weights_] * len(groups)
+        if self.weighted:
+            self.weights_, of_group, groups = _column_weights(lesson)
+        # Each unlabelled row is its own nearest: pass over it.
+        ours = self._compare(rows, anomalies, own=True)
+        theirs = np.full(len(anomalies), np.nan)
+        for left_out, weights in zip(groups, of_group, strict=True):
+            rest = np.delete(np.arange(len(anomalies)), left_out)
+            needs_rest = self.nearness or self.weighted
+            if len(left_out) and (len(rest) or not needs_rest):
+                other = _with_weights(self, weights)
+                theirs[left_out] = other._compare(anomalies[left_out], anomalies[rest])
+        return ours, theirs
+
+    def score(self, table: Table) -> Floats:
+        """Score rows."""
+        return self._compare(getattr(table, self.space), self.anomalies_)
+
+    def _compare(self, points: Floats, anomalies: Floats, own: bool = False) -> Floats:
+        n_columns = points.shape[1]
+        floor = 1e-3 * np.sqrt(n_columns)
+        rows = self.rows_ * self.weights_
+        k = min(self.n_neighbors, len(rows) - own)
+        if k < 1:
+            return np.zeros(len(points))
+        nearest = NearestNeighbors(n_neighbors=k).fit(rows)
+        points = points * self.weights_
+        score = np.log(nearest.kneighbors(None if own else points)[0][:, -1] + floor)
+        if self.nearness:
+            known = NearestNeighbors(n_neighbors=1).fit(anomalies * self.weights_)
+            score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
+        return score
+
+
+def _with_weights(view: Distance, weights: Floats) -> Distance:
+    """Copy a view that measures by other weights of the columns."""
+    other = Distance(**view.get_params())
+    other.rows_, other.anomalies_, other.weights_ = view.rows_, view.anomalies_, weights
+    return other
+
+
+class Kernel(BaseEstimator):
+    """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows.
+
+    Parameters
+    ----------
+    space : "standard" or "white", default="standard"
+        Coordinates in which to measure.
+    weighted : bool, default=False
+        Whether columns count by how much the trees use them.
+    """
+
+    #: Machines, and unlabelled rows that each sees at least.
+    _MACHINES, _FEWEST = 20, 100
+
+    def __init__(self, space: str = "standard", weighted: bool = False) -> None:
+        self.space = space
+        self.weighted = weighted
+
+    def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
+        """Learn; return honest scores of the unlabelled rows and of the anomalies."""
+        rng = np.random.default_rng(lesson.seed)
+        rows = getattr(lesson.unlabelled, self.space)
+        anomalies = getattr(lesson.anomalies, self.space)
+        chance = lesson.weights[0] / lesson.weights[0].sum()
+        groups = _leave_out(len(anomalies), lesson.seed)
+        of_group = [np.ones(rows.shape[1])] * len(groups)
+        if self.weighted:
+            _, of_group, groups = _column_weights(lesson)
+        n_drawn = min(len(rows), max(self._FEWEST, len(anomalies)))
+        self.machines_: list[dict[str, Any]] = []
+        ours, theirs = np.zeros((2, len(rows))), np.zeros((2, len(anomalies)))
+        for number in range(self._MACHINES):
+            left_out, weights = groups[number % len(groups)], of_group[number % len(groups)]
+            drawn = rng.choice(len(rows), n_drawn, replace=False, p=chance)
+            rest = np.delete(np.arange(len(anomalies)), left_out)
+            if not len(rest):
+                left_out, rest = rest, np.arange(len(anomalies))
+            X = np.concatenate([anomalies[rest], rows[drawn]]) * weights
+            y = np.repeat([1, 0], [len(rest), n_drawn])
+            machine = SVC(class_weight="balanced").fit(X, y)
+            self.machines_.append(
+                {
+                    "weights": weights,
+                    "vectors": machine.support_vectors_,
+                    "coefficients": machine.dual_coef_[0],
+                    "intercept": float(machine.intercept_[0]),
+                    "gamma": float(machine._gamma),
+                }
+            )
+            votes = self._vote(self.machines_[-1], rows)
+            votes[drawn] = 0
+            ours[0] += votes
+            ours[1] += 1
+            ours[1, drawn] -= 1
+            theirs[0, left_out] += self._vote(self.machines_[-1], anomalies[left_out])
+            theirs[1, left_out] += 1
+        always = ours[1] == 0
+        if always.any():  # so few rows that every machine saw them
+            ours[0, always] = self._total(rows[always])
+            ours[1, always] = self._MACHINES
+        with np.errstate(invalid="ignore"):
+            return ours[0] / ours[1], theirs[0] / theirs[1]
+
+    def score(self, table: Table) -> Floats:
+        """Score rows: the machines' mean distance from their boundaries."""
+        return self._total(getattr(table, self.space)) / len(self.machines_)
+
+    def _total(self, points: Floats) -> Floats:
+        return np.sum([self._vote(machine, points) for machine in self.machines_], axis=0)
+
+    def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
+        if not len(points):
+            return np.zeros(0)
+        near = rbf_kernel(points * machine["weights"], machine["vectors"], machine["gamma"])
+        return near @ machine["coefficients"] + machine["intercept"]
+
+
+def make_views() -> dict[str, Any]:
+    """Make every view, unlearned, in the order in which they are learned.
+
+    Returns
+    -------
+    dict of str to view
+        Some use others that stand before them.
+    """
+    return {
+        "trees": Trees(),
+        "isolation": Isolation(),
+        "distance": Distance(),
+        "white distance": Distance("white"),
+        "second trees": Trees(("random", "best"), second=True),
+        "best trees": Trees(("best",)),
+        "weighted nearness": Distance(n_neighbors=30, weighted=True, nearness=True),
+        "white nearness": Distance("white", nearness=True),
+        "nearness": Distance(n_neighbors=30, nearness=True),
+        "weighted distance": Distance(weighted=True),
+        "weighted kernel": Kernel(weighted=True),
+        "white kernel": Kernel("white"),
+    }
+
+
+def _shares(levels: Floats, scores: Floats) -> Floats:
+    """Turn scores into the share of the unlabelled rows that score less."""
+    return np.searchsorted(levels, scores) / len(levels)
+
+
+def _leave_out(n_anomalies: int, seed: int) -> list[NDArray[np.intp]]:
+    """Deal anomalies to groups; some groups are empty where there are few."""
+    own = np.random.default_rng(seed).permutation(n_anomalies) % _GROUPS
+    return [np.flatnonzero(own == group) for group in range(_GROUPS)]
+
+
+def _column_weights(lesson: Lesson) -> tuple[Floats, list[Floats], list[NDArray[np.intp]]]:
+    """How much columns count by the first trees: by all, and by those of each group.
+
+    The trees of a group have not seen some of the labelled anomalies, which are returned too: so
+    what is said of these by the group's weights is honest.
+    """
+    forest = lesson.learned["trees"].forests_[0]
+    n_unlabelled, n_anomalies = len(lesson.unlabelled), len(lesson.anomalies)
+    trees, seen = forest.estimators_, forest.estimators_samples_
+    n_groups = 1 if n_anomalies == 1 else min(_GROUPS, len(trees))
+    n_columns = lesson.unlabelled.standard.shape[1]
+    of_group, groups = [], []
+    for group in range(n_groups):
+        of_group.append(_importances(trees[group::n_groups]) * n_columns)
+        known = seen[group][seen[group] >= n_unlabelled] - n_unlabelled
+        groups.append(np.delete(np.arange(n_anomalies), known))
+    return _importances(trees) * n_columns, of_group, groups
+
+
+def _importances(trees: list[Any]) -> Floats:
+    total = sum(tree.feature_importances_ for tree in trees)
+    return total / total.sum() if total.sum() > 0 else np.full(len(total), 1 / len(total))
