@@ -100,7 +100,7 @@ class TestOutput:
         assert {row[1] for row in rows(result.out)} == {
             *("none", "Duplicate", "NNGMix", "Mixup"),
         }
-        assert {row[0] for row in rows(result.out)} == {"MLP"}
+        assert {row[0] for row in rows(result.out)} == {"AutoDetector", "MLP"}
         assert "Note: CatBoost is left out" in result.out
 
 

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,11 +53,12 @@ class TestModel:
         result = train(detector=name)
         assert (result.code, result.err) == (0, "")
         told = metadata(folder)
-        assert (told["detector"], told["sampler"]) == (name, "NNGMix")
+        own = name in ("AutoDetector", "BaggedTrees")
+        assert (told["detector"], told["sampler"]) == (name, "none" if own else "NNGMix")
         model = load(folder / "model")
         assert model[-1].verbose is False
         scores = model.decision_function(pa.Table.from_pandas(frame.drop(columns="fraud")))
-        if name == "BaggedTrees":  # whose training scores are out of bag
+        if own:  # their training scores are as if the row had not been there
             encoded = model["encoder"].transform(frame.drop(columns="fraud"))
             assert np.array_equal(scores, model[-1].decision_function(encoded))
         else:
@@ -242,93 +242,32 @@ class TestSettings:
 
 
 class TestDefaults:
-    def test_boosted_trees_where_installed(self, nngmix: Run, folder: Path) -> None:
-        pytest.importorskip("catboost")
-        args = ("--label", "fraud", "--output", folder / "model", "--set", "iterations=2")
+    def test_nothing_to_choose(self, nngmix: Run, folder: Path) -> None:
+        args = ("--label", "fraud", "--output", folder / "model", "--set", "n_estimators=10")
         result = nngmix("train", folder / "in.csv", *args)
-        assert result.code == 0
-        assert "detector  CatBoost (the default where it is installed" in result.out
-        assert metadata(folder)["sampler_settings"]["multiplier"] == 10
+        assert (result.code, result.err) == (0, "")
+        assert "sampler   none: the detector makes its own" in result.out
+        assert "detector  AutoDetector" in result.out
+        assert result.out.endswith(load(folder / "model")[-1].summary_ + "\n")
+        assert metadata(folder)["detector"] == "AutoDetector"
 
-    def test_else_the_network(
+    def test_a_sampler_for_it_must_be_named(self, nngmix: Run, folder: Path) -> None:
+        args = ("train", folder / "in.csv", "--label", "fraud", "--output", folder / "model")
+        few = ("--set", "n_estimators=10")
+        result = nngmix(*args, *few, "--multiplier", "3")
+        assert result.code == 2
+        assert "--sampler none, which AutoDetector has unless another is named" in result.err
+        result = nngmix(*args, *few, "--multiplier", "3", "--sampler", "Duplicate")
+        assert (result.code, result.err) == (0, "")
+        assert "sampler   Duplicate: 15 pseudo-anomalies" in result.out
+
+    def test_a_package_that_is_not_there(
         self, nngmix: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "catboost", None)
         args = ("train", folder / "in.csv", "--label", "fraud", "--output", folder / "model")
-        result = nngmix(*args, "--set", "max_iter=2")
-        assert result.code == 0
-        assert "detector  MLP (the default" in result.out
         before = listing(folder)
-        result = nngmix(*args, "--force", "--detector", "CatBoost")
+        result = nngmix(*args, "--detector", "CatBoost")
         assert result.code == 1
         assert "pip install 'nngmix[boost]'" in result.err
         assert listing(folder) == before
-
-
-class TestBadInput:
-    @pytest.mark.parametrize(
-        ("change", "more", "told"),
-        [
-            ({}, ["--label", "frau"], "no column 'frau'. Did you mean 'fraud'?"),
-            ({}, ["--exclude", "fraud"], "'fraud' is the label column"),
-            ({}, ["--categorical", "nowhere"], "no column 'nowhere'"),
-            ({}, ["--delimiter", "ab"], "--delimiter must be a single character"),
-            ({"fraud": 0}, [], "label column 'fraud' of '{path}' holds no labelled anomaly"),
-            ({"fraud": 1}, [], "label column 'fraud' of '{path}' holds no unlabelled row"),
-            ({"fraud": range(60)}, [], "must hold only 0 (unlabelled) and 1"),
-            ({"weight": "heavy"}, [], "not numeric: 'weight' (text, such as 'heavy')"),
-            ({"weight": np.inf}, [], "column 'weight' holds infinite values"),
-        ],
-    )
-    def test_one_line_and_nothing_written(
-        self,
-        train: Run,
-        folder: Path,
-        frame: pd.DataFrame,
-        change: dict[str, Any],
-        more: list[str],
-        told: str,
-    ) -> None:
-        frame.assign(**change).to_csv(folder / "in.csv", index=False)
-        before = listing(folder)
-        result = train(*more)
-        assert (result.code, result.out) == (2, "")
-        assert told.format(path=folder / "in.csv") in result.err
-        assert result.err.count("\n") == 1
-        assert listing(folder) == before
-
-    def test_output_is_checked_first(self, train: Run, folder: Path) -> None:
-        (folder / "model").write_text("old")
-        assert "--output" in train("--label", "nowhere").err
-        assert (folder / "model").read_text() == "old"
-        assert train("--force").code == 0
-        result = train("--output", folder / "no" / "model")
-        assert result.code == 2
-        assert "there is no folder" in result.err
-        assert "is a folder" in train("--output", folder).err
-
-    def test_no_file(self, train: Run) -> None:
-        assert "there is no file" in train(data="other.csv").err
-
-    def test_interrupted(self, train: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupted(*args: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(MLP, "_fit", interrupted)
-        before = listing(folder)
-        result = train()
-        assert (result.code, result.out) == (130, "")
-        assert listing(folder) == before
-
-
-def test_real_command(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from nngmix.cli import main; main()",
-         "train", "in.csv", "--label", "fraud", "--detector", "mlp", "--set", "max_iter=2",
-         "--output", "model"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "out       model"

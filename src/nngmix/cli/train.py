@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,7 @@ from nngmix.cli.errors import UsageError, one_line_errors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The first that is installed. Trees need no tuning and take gaps as they are.
-_PREFERRED = ("CatBoost", "MLP")
+_DETECTOR, _SAMPLER = "AutoDetector", "NNGMix"
 _MULTIPLIER = 10
 
 
@@ -31,20 +31,21 @@ def train(
         Path, typer.Option(metavar="MODEL", help="File to write the trained model to.")
     ],
     detector: Annotated[
-        str | None,
+        str,
         typer.Option(
             help="What learns to tell anomalies: a name in nngmix.detectors.DETECTORS, such as "
-            "CatBoost, MLP or DeepSAD. Default: CatBoost where it is installed, else MLP."
+            "BaggedTrees, CatBoost or DeepSAD. AutoDetector needs no choosing."
         ),
-    ] = None,
+    ] = _DETECTOR,
     sampler: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What adds pseudo-anomalies first: none, NNGMix, Mixup, Cutout, CutMix, "
             "GaussianNoise, NPOS, RoSAS, the control Duplicate, or several in turn: "
-            "Cutout+GaussianNoise."
+            "Cutout+GaussianNoise. Default: none for AutoDetector and BaggedTrees, which make "
+            "their own; else NNGMix."
         ),
-    ] = "NNGMix",
+    ] = None,
     multiplier: Annotated[
         int | None, typer.Option(help="Pseudo-anomalies for each labelled anomaly. Default: 10.")
     ] = None,
@@ -75,7 +76,10 @@ def train(
     ] = ",",
     force: Annotated[bool, typer.Option("--force", help="Replace existing output.")] = False,
 ) -> None:
-    """Train a detector on a table, with pseudo-anomalies, and keep it in a file.
+    """Train a detector on a table, and keep it in a file.
+
+    Without --detector there is nothing to choose: AutoDetector weighs several views
+    of the table by the labels there are, and says how good it expects to be.
 
     All columns but the label must be numeric, or categories named by --categorical;
     leave others out with --exclude. Empty cells are allowed.
@@ -87,8 +91,12 @@ def train(
     delimiter = files.check_delimiter(delimiter)
     files.check_output_place(output, "--output", force)
     files.check_not_input(output, "--output", data)
-    kind, chosen = _find_detector(detector)
+    from nngmix.detectors import DETECTORS
+
+    kind = options.find_kind(detector, DETECTORS, "--detector")
     kind()._require()
+    if sampler is None:
+        sampler = "none" if kind.makes_pseudo_anomalies else _SAMPLER
     source = files.TableFile(data, delimiter)
     roles = options.find_roles(source, label, exclude)
     categories = options.find_categories(categorical, roles.features, source)
@@ -104,7 +112,12 @@ def train(
             raise UsageError(f"--multiplier {multiplier} and --set {twice[0]}: give one of them.")
         generator = options.build_sampler(sampler, given, for_sampler)
     elif multiplier is not None:
-        raise UsageError("--multiplier: --sampler none adds no pseudo-anomalies.")
+        raise UsageError(
+            f"--multiplier: --sampler none, which {kind.__name__} has unless another is named, "
+            "adds no pseudo-anomalies."
+            if kind.makes_pseudo_anomalies
+            else "--multiplier: --sampler none adds no pseudo-anomalies."
+        )
     X, y, kinds = options.read_table(source, roles, categories)
     from nngmix.encoding import table_pipeline
     from nngmix.persistence import save
@@ -115,23 +128,7 @@ def train(
     _fit(model, X, y, data)
     seconds = time.perf_counter() - start
     save(model, output, metadata=_metadata(roles, kinds, model, y))
-    _summary(source.path, roles, kinds, model, y, seconds, chosen, output)
-
-
-def _find_detector(name: str | None) -> tuple[Any, str]:
-    """Find the detector, and tell how it was chosen where it was not named."""
-    from nngmix.detectors import DETECTORS
-
-    if name is not None:
-        return options.find_kind(name, DETECTORS, "--detector"), ""
-    for preferred in _PREFERRED:
-        kind = DETECTORS[preferred]
-        try:
-            kind()._require()
-        except ImportError:
-            continue
-        return kind, " (the default where it is installed; --detector chooses)"
-    raise ImportError("no detector is installed.")  # MLP needs nothing more: never reached
+    _summary(source.path, roles, kinds, model, y, seconds, output)
 
 
 def _share_out(
@@ -188,8 +185,13 @@ def _fit(model: Any, X: "pa.Table", y: Any, path: Path) -> Any:
     detector = model[-1]
     quiet = detector.verbose
     detector.set_params(verbose=quiet or sys.stderr.isatty())
+    from nngmix.detectors import LabelsWarning
+
     try:
-        return model.fit(X, y)
+        with warnings.catch_warnings():
+            # The summary says it too.
+            warnings.simplefilter("ignore", LabelsWarning)
+            return model.fit(X, y)
     except ValueError as error:
         hint = " (--exclude leaves a column out.)" if "column" in str(error) else ""
         raise UsageError(f"{str(path)!r}: {str(error).replace(' of X ', ' ')}{hint}") from None
@@ -231,7 +233,6 @@ def _summary(
     model: Any,
     y: Any,
     seconds: float,
-    chosen: str,
     output: Path,
 ) -> None:
     sampler, detector = model.named_steps.get("sampler"), model.named_steps["detector"]
@@ -247,11 +248,12 @@ def _summary(
     if roles.left_out or roles.index:
         lines.append(("left out", ", ".join([*roles.left_out, *(i or "''" for i in roles.index)])))
     if sampler is None:
-        lines.append(("sampler", "none"))
+        own = detector.makes_pseudo_anomalies
+        lines.append(("sampler", "none: the detector makes its own" if own else "none"))
     else:
         n_new = sum(sampler.sampling_strategy_.values())
         lines.append(("sampler", f"{options.name_of(sampler)}: {n_new:,} pseudo-anomalies"))
-    lines.append(("detector", f"{type(detector).__name__}{chosen}"))
+    lines.append(("detector", type(detector).__name__))
     lines.append(("trained", f"in {seconds:.1f} s"))
     # The generated rows come after the file's own.
     above = detector.labels_[:n] == 1
@@ -263,3 +265,5 @@ def _summary(
     )
     lines.append(("out", str(output)))
     options.print_lines(lines)
+    if hasattr(detector, "summary_"):
+        typer.echo(f"\n{detector.summary_}")

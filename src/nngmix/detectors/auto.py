@@ -40,17 +40,15 @@ _BLOCK_CELLS = 1 << 21
 #: it is expected to give anomalies. In round numbers, by 30 tables: docs/auto.md tells how much
 #: the result depends on them (little).
 TRUST = {
-    "trees": Trust(4, 1.5),
-    "second trees": Trust(4, 1.6),
+    "trees": Trust(3, 1.5),
+    "second trees": Trust(5, 1.6),
     "best trees": Trust(2, 1.5),
-    "isolation": Trust(0.5, 1.0),
+    "isolation": Trust(0.25, 1.0),
     "distance": Trust(0.25, 0.8),
-    "white distance": Trust(0.5, 0.8),
+    "white distance": Trust(0.25, 0.8),
     "weighted distance": Trust(0.5, 0.9),
-    "nearness": Trust(1, 1.5),
-    "white nearness": Trust(1.5, 1.4),
-    "weighted nearness": Trust(2, 1.5),
-    "weighted kernel": Trust(1, 1.5),
+    "white nearness": Trust(1, 1.4),
+    "weighted nearness": Trust(4, 1.5),
     "white kernel": Trust(1, 1.4),
 }
 
@@ -63,10 +61,8 @@ _WORDS = {
     "distance": "how far away other rows are; without labels",
     "white distance": "such a distance, correlated columns counting once; without labels",
     "weighted distance": "such a distance, in the columns that the trees use",
-    "nearness": "nearer to a labelled anomaly than to unlabelled rows",
+    "weighted nearness": "nearer to a labelled anomaly than to others, in columns the trees use",
     "white nearness": "such nearness, correlated columns counting once",
-    "weighted nearness": "such nearness, in the columns that the trees use",
-    "weighted kernel": "smooth boundaries, in the columns that the trees use",
     "white kernel": "smooth boundaries, correlated columns counting once",
 }
 
@@ -78,7 +74,7 @@ class LabelsWarning(UserWarning):
 class AutoDetector(BaseDetector):
     """Several views of the rows, weighed by the labels there are. There is nothing to choose.
 
-    Twelve views score every row: bagged trees of three kinds, distances to unlabelled rows and to
+    Ten views score every row: bagged trees of three kinds, distances to unlabelled rows and to
     labelled anomalies in three metrics, kernels, an isolation forest. Each says how anomalous the
     labelled anomalies would seem to it, had they not been labelled. What it says counts the more,
     the higher that is: with one label all stand near what was expected of them beforehand, with
@@ -180,6 +176,8 @@ class AutoDetector(BaseDetector):
     >>> detector.quality_.aucroc > 0.9
     True
     """
+
+    makes_pseudo_anomalies = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,

@@ -147,6 +147,8 @@ class BaggedTrees(BaseDetector):
     array([0, 1])
     """
 
+    makes_pseudo_anomalies = True
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
         "n_estimators": [Interval(Integral, 1, None, closed="left")],

@@ -94,6 +94,9 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
 
     _formats: ClassVar[dict[str, str]] = {}
 
+    #: Whether it makes pseudo-anomalies of its own, and is better off without a sampler's in front.
+    makes_pseudo_anomalies: ClassVar[bool] = False
+
     class_weight: dict[int, float] | Literal["balanced"] | None
     contamination: float | Literal["auto"]
     # Only declared: `predict_proba` exists where a subclass defines it.

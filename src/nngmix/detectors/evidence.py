@@ -98,7 +98,7 @@ class Trust:
 def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
     """Weigh a view by how high it puts the labelled anomalies.
 
-    Expectation and finding are averaged, the expectation counting as three anomalies; the weight
+    Expectation and finding are averaged, the expectation counting as six anomalies; the weight
     grows with the square of the result. So a single label moves it a little, and hundreds decide.
 
     Parameters
@@ -125,7 +125,7 @@ def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
     return trust.weight * max(mean / trust.expected, 0.0) ** 2, mean
 
 
-_EXPECTED_COUNTS = 3.0
+_EXPECTED_COUNTS = 6.0
 
 
 @dataclass

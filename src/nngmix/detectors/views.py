@@ -313,48 +313,31 @@ def _with_weights(view: Distance, weights: Floats) -> Distance:
 
 
 class Kernel(BaseEstimator):
-    """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows.
-
-    Parameters
-    ----------
-    space : "standard" or "white", default="standard"
-        Coordinates in which to measure.
-    weighted : bool, default=False
-        Whether columns count by how much the trees use them.
-    """
+    """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows."""
 
     #: Machines, and unlabelled rows that each sees at least.
     _MACHINES, _FEWEST = 20, 100
 
-    def __init__(self, space: str = "standard", weighted: bool = False) -> None:
-        self.space = space
-        self.weighted = weighted
-
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
         """Learn; return honest scores of the unlabelled rows and of the anomalies."""
         rng = np.random.default_rng(lesson.seed)
-        rows = getattr(lesson.unlabelled, self.space)
-        anomalies = getattr(lesson.anomalies, self.space)
+        rows, anomalies = lesson.unlabelled.white, lesson.anomalies.white
         chance = lesson.weights[0] / lesson.weights[0].sum()
         groups = _leave_out(len(anomalies), lesson.seed)
-        of_group = [np.ones(rows.shape[1])] * len(groups)
-        if self.weighted:
-            _, of_group, groups = _column_weights(lesson)
         n_drawn = min(len(rows), max(self._FEWEST, len(anomalies)))
         self.machines_: list[dict[str, Any]] = []
         ours, theirs = np.zeros((2, len(rows))), np.zeros((2, len(anomalies)))
         for number in range(self._MACHINES):
-            left_out, weights = groups[number % len(groups)], of_group[number % len(groups)]
+            left_out = groups[number % len(groups)]
             drawn = rng.choice(len(rows), n_drawn, replace=False, p=chance)
             rest = np.delete(np.arange(len(anomalies)), left_out)
             if not len(rest):
                 left_out, rest = rest, np.arange(len(anomalies))
-            X = np.concatenate([anomalies[rest], rows[drawn]]) * weights
+            X = np.concatenate([anomalies[rest], rows[drawn]])
             y = np.repeat([1, 0], [len(rest), n_drawn])
             machine = SVC(class_weight="balanced").fit(X, y)
             self.machines_.append(
                 {
-                    "weights": weights,
                     "vectors": machine.support_vectors_,
                     "coefficients": machine.dual_coef_[0],
                     "intercept": float(machine.intercept_[0]),
@@ -377,7 +360,7 @@ class Kernel(BaseEstimator):
 
     def score(self, table: Table) -> Floats:
         """Score rows: the machines' mean distance from their boundaries."""
-        return self._total(getattr(table, self.space)) / len(self.machines_)
+        return self._total(table.white) / len(self.machines_)
 
     def _total(self, points: Floats) -> Floats:
         return np.sum([self._vote(machine, points) for machine in self.machines_], axis=0)
@@ -385,7 +368,7 @@ class Kernel(BaseEstimator):
     def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
         if not len(points):
             return np.zeros(0)
-        near = rbf_kernel(points * machine["weights"], machine["vectors"], machine["gamma"])
+        near = rbf_kernel(points, machine["vectors"], machine["gamma"])
         return near @ machine["coefficients"] + machine["intercept"]
 
 
@@ -406,10 +389,8 @@ def make_views() -> dict[str, Any]:
         "best trees": Trees(("best",)),
         "weighted nearness": Distance(n_neighbors=30, weighted=True, nearness=True),
         "white nearness": Distance("white", nearness=True),
-        "nearness": Distance(n_neighbors=30, nearness=True),
         "weighted distance": Distance(weighted=True),
-        "weighted kernel": Kernel(weighted=True),
-        "white kernel": Kernel("white"),
+        "white kernel": Kernel(),
     }
 
 

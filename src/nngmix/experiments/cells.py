@@ -8,6 +8,7 @@ import json
 import operator
 import os
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nngmix.datasets import load_adbench, load_builtin, make_split
 from nngmix.datasets.split import Protocol, Split
-from nngmix.detectors import DETECTORS
+from nngmix.detectors import DETECTORS, LabelsWarning
 from nngmix.sampling import SAMPLERS, Chain
 
 #: The name of training without pseudo-anomalies; the paper's tables say Baseline.
@@ -177,7 +178,9 @@ def run_cell(cell: Cell, *, data_home: str | os.PathLike[str] | None = None) -> 
     start, cpu_start = time.perf_counter(), time.process_time()
     # Threads of the linear algebra library add numbers up in another order: with one, a cell comes
     # to the same last digit alone, beside others or on a cluster.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        # How good it is, is measured here.
+        warnings.simplefilter("ignore", LabelsWarning)
         split = _split(
             cell.dataset,
             None if data_home is None else os.fspath(data_home),

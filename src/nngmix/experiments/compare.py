@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations, product
 from typing import Any
@@ -16,7 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from nngmix.detectors import DETECTORS
+from nngmix.detectors import DETECTORS, LabelsWarning
 from nngmix.encoding import table_pipeline
 from nngmix.experiments.cells import BASELINE
 from nngmix.sampling import SAMPLERS
@@ -25,7 +26,7 @@ from nngmix.sampling.table import Table
 
 #: What is compared unless something else is named: few enough to wait for.
 DEFAULT_SAMPLERS = (BASELINE, "Duplicate", "NNGMix", "Mixup")
-DEFAULT_DETECTORS = ("MLP", "CatBoost")
+DEFAULT_DETECTORS = ("AutoDetector", "MLP", "CatBoost")
 
 _CONFIDENCE = 0.95
 
@@ -211,7 +212,8 @@ def compare(
     detectors : iterable of str, or mapping of str to detector, default=DEFAULT_DETECTORS
         Names in ``nngmix.detectors.DETECTORS``. Or by a name of your own detectors, or any
         scikit-learn classifiers with a ``decision_function``. A detector whose package is not
-        installed is left out, with a note.
+        installed is left out, with a note; one that makes its own pseudo-anomalies is compared
+        without a sampler.
     multiplier : int, default=10
         Pseudo-anomalies for each labelled anomaly, for samplers given by name.
     n_repeats : int, default=5
@@ -293,12 +295,16 @@ def compare(
     )
     splits = list(splitter.split(np.zeros(len(labels)), labels))
     seeds = np.random.SeedSequence(random_state).generate_state(len(splits)) >> 1
-    pairs = [(s, d) for d, s in product(learners, methods)]
+    pairs = [
+        (sampler, name)
+        for name, learner in learners.items()
+        for sampler in ([BASELINE] if _makes_its_own(learner) else methods)
+    ]
     tasks = list(product(range(len(splits)), range(len(pairs))))
     runs = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_run)(
             table_pipeline(
-                methods[pairs[p][0]],
+                methods.get(pairs[p][0]),
                 learners[pairs[p][1]],
                 categorical_features=categorical_features,
             ),
@@ -384,7 +390,9 @@ def _run(
     try:
         # Threads add numbers up in another order: with one, a fit comes to the same last digit
         # alone and beside others.
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings():
+            # How well it does is measured here.
+            warnings.simplefilter("ignore", LabelsWarning)
             model.fit(_rows(X, train), labels[train].astype(int))
             scores = np.asarray(model.decision_function(_rows(X, test)))
     except ValueError as error:
@@ -394,6 +402,10 @@ def _run(
         float(roc_auc_score(labels[test], scores)),
         time.perf_counter() - start,
     )
+
+
+def _makes_its_own(detector: Any) -> bool:
+    return getattr(detector, "makes_pseudo_anomalies", False)
 
 
 def _rows(X: Any, places: NDArray[np.intp]) -> Any:
