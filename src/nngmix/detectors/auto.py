@@ -96,8 +96,9 @@ class AutoDetector(BaseDetector):
         Weight of an unlabelled row and of an anomaly in the trees, which have both in balance
         already, such as ``{0: 1, 1: 10}``. None leaves it at that.
     contamination : "auto" or float, default="auto"
-        Expected share of anomalies among the unlabelled rows, in (0, 0.5]. Sets ``threshold_``
-        alone. "auto" takes the share that `fit` estimates (``quality_.share``).
+        Share of anomalies among the unlabelled rows, in (0, 0.5], where you know it. Sets
+        ``threshold_``, and the estimates rest on it. "auto" estimates it, and leans to too much
+        where anomalies are rare and hard to tell.
     n_jobs : int or None, default=None
         Number of threads; the results do not depend on it. None takes all cores, negative values
         count back from all cores as in joblib.
@@ -410,7 +411,8 @@ class AutoDetector(BaseDetector):
     ) -> None:
         """Say how good it is, as far as the labels tell."""
         ours, theirs = self._honest[unlabelled], self._honest[anomalies]
-        quality = measure_quality(ours, theirs)
+        known = None if self.contamination == "auto" else float(self.contamination)
+        quality = measure_quality(ours, theirs, known)
         self.quality_ = Bunch(**asdict(quality))
         self.probability_ = Probability().fit(ours, theirs, quality.share)
         low = unlabelled[np.argsort(ours, kind="stable")[: max(1, len(unlabelled) // 2)]]
@@ -498,8 +500,6 @@ class AutoDetector(BaseDetector):
         return np.column_stack([1 - anomaly, anomaly])
 
     def _share(self) -> float:
-        if self.contamination != "auto":
-            return float(self.contamination)
         return float(self.quality_.share)
 
     def _threads(self) -> int:
@@ -507,7 +507,7 @@ class AutoDetector(BaseDetector):
 
 
 def _tell_quality(quality: Quality) -> Iterator[str]:
-    yield f"Anomalies among the unlabelled rows, estimated: {quality.share:.2%}."
+    yield f"Anomalies among the unlabelled rows: about {quality.share:.2%}."
     if quality.n_labels == 0:
         yield "How good the scores are cannot be told from these labels."
         return

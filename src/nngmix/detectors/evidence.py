@@ -47,10 +47,12 @@ class NormalScores(BaseEstimator):
         tail = np.geomspace(0.5 / n, 0.1, 100)
         ranks = np.unique(np.concatenate([np.linspace(0.5 / n, 1 - 0.5 / n, 200), 1 - tail]))
         ranks = np.clip(ranks, 0.5 / n, 1 - 0.5 / n)
-        levels = np.quantile(scores, ranks, method="hazen")
-        # Several ranks have one level where scores repeat: it stands for their middle.
-        self.levels_, place = np.unique(levels, return_inverse=True)
-        self.values_ = np.bincount(place, ndtri(ranks)) / np.bincount(place)
+        self.levels_ = np.unique(np.quantile(scores, ranks, method="hazen"))
+        # Scores that repeat stand in the middle of the ranks that they share.
+        ordered = np.sort(scores)
+        below = np.searchsorted(ordered, self.levels_)
+        middle = (below + np.searchsorted(ordered, self.levels_, "right")) / 2
+        self.values_ = ndtri(np.clip(middle / n, 0.5 / n, 1 - 0.5 / n))
         top, high = self.levels_[-1], float(np.quantile(scores, 0.9))
         self.slope_ = 0.0
         if top > high:
@@ -152,7 +154,7 @@ class Quality:
     aucpr_interval: tuple[float, float]
 
 
-def measure_quality(unlabelled: Floats, anomalies: Floats) -> Quality:
+def measure_quality(unlabelled: Floats, anomalies: Floats, share: float | None = None) -> Quality:
     """Estimate from honest scores how good they are.
 
     Hidden anomalies among the unlabelled rows look like mistakes; for as many as there are by the
@@ -165,6 +167,9 @@ def measure_quality(unlabelled: Floats, anomalies: Floats) -> Quality:
         Their honest scores.
     anomalies : ndarray of shape (n_anomalies,)
         Theirs; NaN where an anomaly could not be held out.
+    share : float or None, default=None
+        Of anomalies among the unlabelled rows, where it is known. None estimates it, which leans
+        to too many where anomalies are rare and hard to tell; then `aucpr` is too high as well.
 
     Returns
     -------
@@ -173,10 +178,10 @@ def measure_quality(unlabelled: Floats, anomalies: Floats) -> Quality:
     found = np.sort(anomalies[~np.isnan(anomalies)])
     n = len(found)
     if n == 0:
-        share = math.exp(_SHARE_MEAN)
+        share = math.exp(_SHARE_MEAN) if share is None else share
         return Quality(0, share, math.nan, (0.0, 1.0), math.nan, (0.0, 1.0))
     levels = np.sort(unlabelled)
-    log_share, spread = _estimate_share(levels, found)
+    log_share, spread = _estimate_share(levels, found) if share is None else (math.log(share), 0.0)
     share = math.exp(log_share)
     ranks = (np.searchsorted(levels, found) + np.searchsorted(levels, found, "right")) / 2
     ranks /= len(levels)
@@ -190,9 +195,11 @@ def measure_quality(unlabelled: Floats, anomalies: Floats) -> Quality:
     # As if two more anomalies, of the usual spread, had been seen: a few that agree by chance
     # would else seem certain.
     deviation = math.sqrt((n * float(ranks.var()) + 2 * 0.06) / (n + 2) / n)
-    # And two points for what no number of labels shows, such as hidden anomalies unlike them.
-    reach = math.hypot(float(student.ppf(0.95, max(n - 1, 1))) * deviation, 0.03)
     raw = float(ranks.mean())
+    # The share is not known either; and three points are for what no number of labels shows, such
+    # as hidden anomalies unlike the labelled ones.
+    by_share = 1.64 * spread * share * abs(raw - 0.5) / (1 - share) ** 2
+    reach = math.hypot(float(student.ppf(0.95, max(n - 1, 1))) * deviation, by_share, 0.03)
     low, middle, high = (
         float(np.clip((value - share / 2) / (1 - share), 0.0, 1.0))
         for value in (raw - reach, raw, raw + reach)
@@ -215,12 +222,16 @@ def _estimate_share(levels: Floats, found: Floats) -> tuple[float, float]:
     """Estimate the logarithm of the share of anomalies among unlabelled rows, and its error.
 
     Half of the anomalies score above the labelled ones' median; were the unlabelled rows above it
-    all anomalies, their share times two would be that of anomalies. How far off this is, by the
-    number of labels, was measured on 30 tables.
+    all anomalies, their share times two would be that of anomalies; likewise with the upper
+    quarter. How far off the lower of the two is, by the number of labels, was measured on 30
+    tables.
     """
     n = len(found)
-    above = (len(levels) - np.searchsorted(levels, np.median(found)) + 0.5) / (len(levels) + 1)
-    seen, variance = math.log(2 * above) - 2.5 / n, 0.4 + 7.0 / n
+    bounds = []
+    for part in (0.25, 0.5):
+        above = len(levels) - np.searchsorted(levels, np.quantile(found, 1 - part))
+        bounds.append((above + 0.5) / (len(levels) + 1) / part)
+    seen, variance = math.log(min(bounds)) - 2.0 / n, 0.4 + 7.0 / n
     weight = _SHARE_VARIANCE / (_SHARE_VARIANCE + variance)
     mean = _SHARE_MEAN + weight * (seen - _SHARE_MEAN)
     return min(mean, math.log(0.5)), math.sqrt(_SHARE_VARIANCE * (1 - weight))
@@ -268,7 +279,7 @@ class Probability(BaseEstimator):
         step = edges[1] - edges[0]
         count = np.histogram(np.clip(unlabelled, _LOW, _HIGH), edges)[0] / len(unlabelled) / step
         # The smoothing is wider where rows are rare.
-        density = gaussian_filter1d(count, 0.25 / step) * 0.9 + gaussian_filter1d(count, 20) * 0.1
+        density = gaussian_filter1d(count, 0.25 / step) * 0.98 + gaussian_filter1d(count, 20) * 0.02
         of_anomalies = np.exp(-0.5 * ((self.levels_ - middle) / spread) ** 2) / (
             spread * math.sqrt(2 * math.pi)
         )

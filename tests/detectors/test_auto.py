@@ -1,0 +1,284 @@
+"""AutoDetector: what its views say, how labels weigh them, and what it says about itself."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from nngmix import load, save
+from nngmix.detectors import AutoDetector, LabelsWarning, auto
+from nngmix.detectors.views import make_views
+
+
+def table(n=500, n_columns=5, share=0.1, shift=2.5, seed=0):
+    """Rows of which some are anomalous: far out in the first two columns."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, n_columns))
+    anomalous = np.arange(n) < share * n
+    X[anomalous, :2] += shift
+    order = rng.permutation(n)
+    return X[order], anomalous[order]
+
+
+def label(anomalous, n_labels, seed=0):
+    """Label some of the anomalies."""
+    y = np.zeros(len(anomalous), dtype=int)
+    rng = np.random.default_rng(seed)
+    y[rng.choice(np.flatnonzero(anomalous), n_labels, replace=False)] = 1
+    return y
+
+
+def quick(**settings):
+    return AutoDetector(**{"n_estimators": 30, "n_jobs": 1, "random_state": 0, **settings})
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, anomalous = table()
+    return quick().fit(X, label(anomalous, 15))
+
+
+# The score
+
+
+def test_the_score_is_the_weighted_mean_of_normal_scores(fitted):
+    X, _ = table(seed=1)
+    assert set(fitted.views_) == set(make_views())
+    coordinates = fitted.coordinates_.transform(X)
+    total = np.zeros(len(X))
+    for name, view in fitted.views_.items():
+        total += fitted.weights_[name] * fitted.scales_[name].transform(view.score(coordinates))
+    np.testing.assert_allclose(fitted.decision_function(X), total, atol=1e-12)
+    assert sum(fitted.weights_.values()) == pytest.approx(1)
+
+
+def test_it_finds_them(fitted):
+    X, anomalous = table(seed=1)
+    assert roc_auc_score(anomalous, fitted.decision_function(X)) > 0.93
+
+
+def test_a_normal_score_of_the_rows_it_learned_from(fitted):
+    scores = fitted.decision_scores_
+    assert abs(np.median(scores)) < 0.3
+    assert (fitted.scales_["trees"].transform(np.array([-9.0, 9.0])) >= [-4, 3]).all()
+
+
+def test_labels_decide_between_views():
+    # Anomalies in dense places, where no distance from other rows shows them.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 4))
+    inner = np.argsort((X**2).sum(axis=1))[:60]
+    anomalous = np.zeros(600, dtype=bool)
+    anomalous[inner] = True
+    few, many = (quick().fit(X, label(anomalous, n)) for n in (1, 50))
+    for name in ("distance", "white distance", "isolation"):
+        assert few.weights_[name] > 0
+        assert many.weights_[name] == 0
+        assert name not in many.views_
+    assert many.evidence_["trees"] > many.evidence_["distance"]
+
+
+def test_where_no_view_finds_the_anomalies_all_stand_as_expected(monkeypatch):
+    X, anomalous = table()
+    monkeypatch.setattr(auto, "weigh", lambda trust, found, weights: (0.0, -1.0))
+    detector = quick().fit(X, label(anomalous, 5))
+    expected = {name: trust.weight for name, trust in auto.TRUST.items()}
+    total = sum(expected.values())
+    assert detector.weights_ == pytest.approx({k: v / total for k, v in expected.items()})
+
+
+# Honesty
+
+
+def test_labels_permuted_at_random_show(recwarn):
+    X, _ = table(shift=4.0)
+    y = np.zeros(len(X), dtype=int)
+    y[np.random.default_rng(3).choice(len(X), 25, replace=False)] = 1
+    with pytest.warns(LabelsWarning, match="do not show that the scores are better than chance"):
+        detector = quick(n_estimators=100).fit(X, y)
+    assert abs(detector.quality_.aucroc - 0.5) < 0.15
+    low, high = detector.quality_.aucroc_interval
+    assert low < 0.5 < high
+    # While it knows the very same labels by heart.
+    assert roc_auc_score(y, detector.decision_function(X)) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_estimates_are_near_the_truth(seed):
+    X, anomalous = table(1000, share=0.08, shift=2.0, seed=seed)
+    detector = quick().fit(X, label(anomalous, 30, seed))
+    new, truth = table(2000, share=0.08, shift=2.0, seed=100 + seed)
+    reached = roc_auc_score(truth, detector.decision_function(new))
+    low, high = detector.quality_.aucroc_interval
+    assert low - 0.02 <= reached <= high + 0.02
+    assert high - low < 0.35
+    assert 0.02 < detector.quality_.share < 0.3
+    probability = detector.predict_proba(new)[:, 1]
+    always = truth.mean()
+    assert np.mean((probability - truth) ** 2) < always * (1 - always)
+
+
+def test_a_single_label_works_and_says_what_it_cannot_tell():
+    X, anomalous = table(shift=4.0)
+    y = label(anomalous, 1)
+    with pytest.warns(LabelsWarning, match="a single labelled anomaly cannot show"):
+        detector = quick().fit(X, y)
+    assert roc_auc_score(anomalous[y == 0], detector.decision_function(X[y == 0])) > 0.9
+    assert detector.quality_.n_labels == 0
+    assert np.isnan(detector.quality_.aucroc)
+    assert not detector.oob_[y == 1].any()
+    assert detector.oob_[y == 0].all()
+    assert np.array_equal(detector.decision_scores_[y == 1], detector.decision_function(X[y == 1]))
+
+
+def test_a_column_that_copies_the_label_is_a_likely_leak():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    X, anomalous = table()
+    y = label(anomalous, 10)
+    frame = pandas.DataFrame(np.column_stack([X, y]), columns=[*"abcde", "refunded"])
+    with pytest.warns(LabelsWarning, match="likely leak: .* in refunded"):
+        detector = quick().fit(frame, y)
+    assert detector.leaks_.tolist() == [5]
+    assert "refunded" in detector.summary_.splitlines()[-1]
+
+
+@pytest.mark.parametrize("n_labels", [10, 40])
+def test_no_leak_is_seen_where_hidden_anomalies_are_like_the_labelled_ones(n_labels):
+    X, anomalous = table(shift=30.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LabelsWarning)
+        assert len(quick().fit(X, label(anomalous, n_labels)).leaks_) == 0
+
+
+def test_columns_of_noise_harm_little():
+    X, anomalous = table(seed=0)
+    new, truth = table(seed=1)
+    y = label(anomalous, 20)
+    noise = np.random.default_rng(2).standard_normal((2, 500, 15))
+    plain = quick(n_estimators=60).fit(X, y).decision_function(new)
+    noisy = quick(n_estimators=60).fit(np.hstack([X, noise[0]]), y)
+    reached = roc_auc_score(truth, noisy.decision_function(np.hstack([new, noise[1]])))
+    assert reached > roc_auc_score(truth, plain) - 0.1
+    assert noisy.feature_importances_[:2].min() > noisy.feature_importances_[2:].max()
+
+
+# What it tells
+
+
+def test_summary_says_what_counted_and_how_good_it_is(fitted):
+    lines = fitted.summary_.splitlines()
+    assert lines[0] == "Learned from 485 unlabelled rows and 15 labelled anomalies, 5 columns."
+    shares = [line.split() for line in lines if "% " in line and line.startswith("  ")]
+    assert [float(line[0][:-1]) for line in shares] == sorted(
+        (round(100 * w) for w in fitted.weights_.values()), reverse=True
+    )
+    assert "The trees use most: column " in fitted.summary_
+    assert f"Estimated AUCROC: {fitted.quality_.aucroc:.2f}, likely" in fitted.summary_
+    assert "Warning" not in fitted.summary_
+
+
+def test_explanations_name_the_columns_that_drove_a_score(fitted):
+    X, anomalous = table(seed=1)
+    far = X[anomalous][:4]
+    parts = fitted.explain(far)
+    assert parts.shape == (4, 5)
+    assert (np.sort(parts[:, :2].sum(axis=1)) > parts[:, 2:].sum(axis=1)).all()
+    # Against one typical row it is a difference of two scores.
+    typical = fitted.typical_[0]
+    changed = far[:1].copy()
+    changed[0, 1] = typical[1]
+    expected = fitted.decision_function(far[:1]) - fitted.decision_function(changed)
+    np.testing.assert_allclose(fitted.explain(far[:1], n_typical=1)[0, 1], expected[0], atol=1e-9)
+    with pytest.raises(ValueError, match="n_typical must be from 1 to 20; got 21"):
+        fitted.explain(far, n_typical=21)
+
+
+def test_the_threshold_follows_from_the_estimated_share(fitted):
+    X, anomalous = table()
+    y = label(anomalous, 15)
+    fixed = quick(contamination=0.3).fit(X, y)
+    assert fixed.quality_.share == 0.3
+    for detector, share in ((fitted, fitted.quality_.share), (fixed, 0.3)):
+        above = (detector.decision_scores_[y == 0] > detector.threshold_).mean()
+        assert above == pytest.approx(share, abs=0.01)
+
+
+# Time, rows, weights
+
+
+def test_a_time_limit_leaves_out_what_would_take_longer():
+    X, anomalous = table(3000, 10)
+    y = label(anomalous, 20)
+    short = AutoDetector(time_limit=0.05, random_state=0).fit(X, y)
+    assert short.n_trees_ < 400
+    assert short.left_out_
+    assert "trees" in short.views_
+    assert set(short.views_).isdisjoint(short.left_out_)
+    assert f"Left out for the time limit: {short.left_out_[0]}" in short.summary_
+    assert roc_auc_score(anomalous, short.decision_function(X)) > 0.8
+    ample = quick(time_limit=600.0).fit(X[:300], y[:300])
+    unlimited = quick().fit(X[:300], y[:300])
+    assert np.array_equal(ample.decision_scores_, unlimited.decision_scores_)
+
+
+def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch):
+    monkeypatch.setattr(auto, "_MOST_ROWS", 200)
+    X, anomalous = table()
+    y = label(anomalous, 10)
+    detector = quick().fit(X, y)
+    plain = detector.decision_function(X)
+    same = np.isclose(plain, detector.decision_scores_, rtol=0, atol=1e-12)
+    assert 290 <= same.sum() <= 300
+    assert not same[y == 1].all()
+    assert "200 unlabelled rows" in detector.summary_
+
+
+def test_a_row_of_weight_zero_is_as_if_absent():
+    X, anomalous = table()
+    y = label(anomalous, 10)
+    weight = np.where(np.arange(500) % 3 == 0, 0.0, 2.0)
+    weight[np.flatnonzero(y)[0]] = 0
+    some = quick().fit(X, y, weight)
+    without = quick().fit(X[weight > 0], y[weight > 0])
+    assert np.array_equal(some.decision_function(X), without.decision_function(X))
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_threads_do_not_matter(n_jobs):
+    X, anomalous = table()
+    X[::7, 3] = np.nan
+    y = label(anomalous, 12)
+    one, more = (quick(n_jobs=n).fit(X, y) for n in (1, n_jobs))
+    assert np.array_equal(one.decision_scores_, more.decision_scores_)
+    assert np.array_equal(one.decision_function(X), more.decision_function(X))
+
+
+def test_columns_without_values_or_without_spread():
+    X, anomalous = table()
+    X = np.column_stack([X, np.full(500, np.nan), np.full(500, 3.0)])
+    detector = quick().fit(X, label(anomalous, 8))
+    assert np.isfinite(detector.decision_function(X)).all()
+    X[:, -1] = 1e30  # never seen
+    assert np.isfinite(detector.decision_function(X)).all()
+
+
+@pytest.mark.parametrize("n_unlabelled", [1, 2, 15])
+@pytest.mark.parametrize("n_anomalies", [1, 2])
+def test_a_handful_of_rows(n_unlabelled, n_anomalies):
+    rng = np.random.default_rng(0)
+    X = rng.random((n_unlabelled + n_anomalies, 3))
+    y = np.repeat([0, 1], [n_unlabelled, n_anomalies])
+    detector = quick().fit(X, y)
+    assert np.isfinite(detector.decision_scores_).all()
+    assert np.isfinite(detector.decision_function(X)).all()
+    assert ((detector.predict_proba(X) >= 0) & (detector.predict_proba(X) <= 1)).all()
+
+
+def test_what_is_kept_is_what_was_told(fitted, tmp_path):
+    save(fitted, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.summary_ == fitted.summary_
+    assert again.quality_ == fitted.quality_
+    X, _ = table(seed=1)
+    assert np.array_equal(again.explain(X[:2]), fitted.explain(X[:2]))
