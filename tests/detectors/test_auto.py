@@ -176,6 +176,9 @@ def test_summary_says_what_counted_and_how_good_it_is(fitted):
     assert "The trees use most: column " in fitted.summary_
     assert f"Estimated AUCROC: {fitted.quality_.aucroc:.2f}, likely" in fitted.summary_
     assert "Warning" not in fitted.summary_
+    assert "The trees use most: e (" in fitted.summarise("edcba").replace("d (", "e (")
+    with pytest.raises(ValueError, match="names must be one for each of 5 columns; got 2"):
+        fitted.summarise(["a", "b"])
 
 
 def test_explanations_name_the_columns_that_drove_a_score(fitted):

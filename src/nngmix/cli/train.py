@@ -266,4 +266,4 @@ def _summary(
     lines.append(("out", str(output)))
     options.print_lines(lines)
     if hasattr(detector, "summary_"):
-        typer.echo(f"\n{detector.summary_}")
+        typer.echo(f"\n{detector.summarise(model['encoder'].get_feature_names_out())}")

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
@@ -20,7 +20,6 @@ from nngmix.detectors.base import N_JOBS, BaseDetector, seed_from
 from nngmix.detectors.evidence import (
     NormalScores,
     Probability,
-    Quality,
     Trust,
     find_leaks,
     in_words,
@@ -122,6 +121,8 @@ class AutoDetector(BaseDetector):
         nothing can be said.
     leaks_ : ndarray of shape (n_leaks,)
         Places of columns that seem to know the label.
+    n_learned_ : tuple of two ints
+        Unlabelled rows and labelled anomalies that it learned from.
     feature_importances_ : ndarray of shape (n_features_in_,)
         How much each column counts in the trees, all together 1.
     oob_ : ndarray of shape (n_samples,), bool
@@ -287,7 +288,7 @@ class AutoDetector(BaseDetector):
         ours, theirs = self._combine(lesson)
         self._honest[unlabelled], self._honest[anomalies] = ours, theirs
         self._honest[rest] = self._scores(X[rest])
-        self._judge(X, unlabelled, anomalies, lesson, time.perf_counter() - start)
+        self._judge(X, unlabelled, anomalies)
 
     def _count_trees(
         self,
@@ -406,8 +407,6 @@ class AutoDetector(BaseDetector):
         X: NDArray[Any],
         unlabelled: NDArray[np.intp],
         anomalies: NDArray[np.intp],
-        lesson: Lesson,
-        seconds: float,
     ) -> None:
         """Say how good it is, as far as the labels tell."""
         ours, theirs = self._honest[unlabelled], self._honest[anomalies]
@@ -421,41 +420,78 @@ class AutoDetector(BaseDetector):
         # In an order in which the first few are spread too.
         self.typical_ = self.typical_[np.random.default_rng(0).permutation(_TYPICAL)]
         self.leaks_ = np.array(find_leaks(X[unlabelled], X[anomalies]), dtype=np.intp)
-        names = [f"column {place}" for place in range(X.shape[1])]
-        if hasattr(self, "feature_names_in_"):
-            names = [str(name) for name in self.feature_names_in_]
-        doubts = list(_doubts(quality, [names[place] for place in self.leaks_]))
-        self.summary_ = "\n".join(
-            [
-                *self._tell_work(X, len(unlabelled), len(anomalies), lesson, seconds),
-                *self._tell_importances(names),
-                *_tell_quality(quality),
-                *(f"Warning: {doubt}" for doubt in doubts),
-            ]
-        )
-        for doubt in doubts:
+        self.n_learned_ = (len(unlabelled), len(anomalies))
+        self.summary_ = self.summarise()
+        for doubt in self._doubts(self._names(None)):
             warnings.warn(doubt, LabelsWarning, stacklevel=5)
 
-    def _tell_work(
-        self,
-        X: NDArray[Any],
-        n_unlabelled: int,
-        n_anomalies: int,
-        lesson: Lesson,
-        seconds: float,
-    ) -> Iterator[str]:
+    def summarise(self, names: Sequence[str] | None = None) -> str:
+        """Say what was done, and what came of it, in plain words.
+
+        Parameters
+        ----------
+        names : sequence of str or None, default=None
+            Names of the columns, for a detector that saw none (the last step of a pipeline). None
+            takes those that `fit` saw.
+
+        Returns
+        -------
+        str
+            Lines of text: ``summary_``, if no names are given.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the detector is not fitted.
+        ValueError
+            If there are not as many names as columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nngmix.detectors import AutoDetector
+        >>> X = np.random.default_rng(0).random((200, 2))
+        >>> X[:8, 1] += 1
+        >>> detector = AutoDetector(random_state=0).fit(X, np.arange(200) < 6)
+        >>> print(detector.summarise(["amount", "age"]).splitlines()[0])
+        Learned from 194 unlabelled rows and 6 labelled anomalies, 2 columns.
+        """
+        check_is_fitted(self)
+        given = self._names(names)
+        return "\n".join(
+            [
+                *self._tell_work(),
+                *self._tell_importances(given),
+                *_tell_quality(self.quality_),
+                *(f"Warning: {doubt}" for doubt in self._doubts(given)),
+            ]
+        )
+
+    def _names(self, names: Sequence[str] | None) -> list[str]:
+        if names is None:
+            names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            return [f"column {place}" for place in range(self.n_features_in_)]
+        if len(names) != self.n_features_in_:
+            raise ValueError(
+                f"names must be one for each of {self.n_features_in_} columns; got {len(names)}."
+            )
+        return [str(name) for name in names]
+
+    def _tell_work(self) -> Iterator[str]:
+        n_unlabelled, n_anomalies = self.n_learned_
         labels = (
             "one labelled anomaly" if n_anomalies == 1 else f"{n_anomalies:,} labelled anomalies"
         )
         rows = f"Learned from {n_unlabelled:,} unlabelled rows and {labels}"
-        yield f"{rows}, {X.shape[1]:,} columns."
+        yield f"{rows}, {self.n_features_in_:,} columns."
         order = sorted(self.views_, key=lambda name: -self.weights_[name])
         yield f"The score is the mean of {len(order)} views, weighed by how high they put the"
         yield "labelled anomalies (in normal scores: 3 is as high as one row in a thousand):"
         for name in order:
             mean, weight = self.evidence_[name], self.weights_[name]
             yield f"  {weight:4.0%}  {name} ({mean:.1f}): {_WORDS[name]}"
-        nothing = sorted(set(lesson.scores) - set(self.views_))
+        nothing = [name for name in self.weights_ if name not in self.views_]
         if nothing:
             yield f"Of no weight: {in_words(nothing, 12)}."
         if self.left_out_:
@@ -468,6 +504,29 @@ class AutoDetector(BaseDetector):
         order = np.argsort(-self.feature_importances_, kind="stable")[:5]
         top = [f"{names[i]} ({self.feature_importances_[i]:.0%})" for i in order]
         yield f"The trees use most: {in_words(top)}."
+
+    def _doubts(self, names: list[str]) -> Iterator[str]:
+        """Say what speaks against believing the scores."""
+        quality = self.quality_
+        low, high = quality.aucroc_interval
+        if quality.n_labels < _FEWEST:
+            labels = "a single labelled anomaly" if quality.n_labels == 0 else "so few labels"
+            yield (
+                f"{labels} cannot show how good the scores are: label more anomalies, or look at "
+                "the highest scores yourself."
+            )
+        elif low < 0.6:
+            yield (
+                "the labels do not show that the scores are better than chance: seen one by one, "
+                f"the labelled anomalies score like other rows (AUCROC from {low:.2f} to "
+                f"{high:.2f}). Are they anomalies of one kind, and do the columns show it?"
+            )
+        if len(self.leaks_):
+            leaks = in_words([names[place] for place in self.leaks_])
+            yield (
+                "likely leak: hardly any unlabelled row has a value like the labelled anomalies' "
+                f"in {leaks}. If that is filled in after a case is found, leave it out."
+            )
 
     def _scores(self, X: NDArray[Any]) -> NDArray[Any]:
         self._refuse_beyond_single_precision(X)
@@ -506,7 +565,7 @@ class AutoDetector(BaseDetector):
         return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
 
-def _tell_quality(quality: Quality) -> Iterator[str]:
+def _tell_quality(quality: Any) -> Iterator[str]:
     yield f"Anomalies among the unlabelled rows: about {quality.share:.2%}."
     if quality.n_labels == 0:
         yield "How good the scores are cannot be told from these labels."
@@ -516,28 +575,6 @@ def _tell_quality(quality: Quality) -> Iterator[str]:
         ("AUCPR", quality.aucpr, quality.aucpr_interval),
     ):
         yield f"Estimated {what}: {value:.2f}, likely (90 %) from {low:.2f} to {high:.2f}."
-
-
-def _doubts(quality: Quality, leaks: list[str]) -> Iterator[str]:
-    """Say what speaks against believing the scores."""
-    low, high = quality.aucroc_interval
-    if quality.n_labels < _FEWEST:
-        labels = "a single labelled anomaly" if quality.n_labels == 0 else "so few labels"
-        yield (
-            f"{labels} cannot show how good the scores are: label more anomalies, or look at the "
-            "highest scores yourself."
-        )
-    elif low < 0.6:
-        yield (
-            "the labels do not show that the scores are better than chance: seen one by one, the "
-            f"labelled anomalies score like other rows (AUCROC from {low:.2f} to {high:.2f}). "
-            "Are they anomalies of one kind, and do the columns show it?"
-        )
-    if leaks:
-        yield (
-            f"likely leak: hardly any unlabelled row has a value like the labelled anomalies' in "
-            f"{in_words(leaks)}. If that is filled in after a case is found, leave it out."
-        )
 
 
 # Fewest labels for an estimate to be more than a hint.

@@ -56,7 +56,8 @@ class NormalScores(BaseEstimator):
         top, high = self.levels_[-1], float(np.quantile(scores, 0.9))
         self.slope_ = 0.0
         if top > high:
-            self.slope_ = max(0.0, (self.values_[-1] - ndtri(0.9)) / (top - high))
+            rise = max(0.0, float(self.values_[-1] - ndtri(0.9)))
+            self.slope_ = rise / max(float(top - high), 1e-300)
         elif len(self.levels_) > 1 or n > 1:
             # Nine tenths share the highest level: whatever exceeds it exceeds it by far.
             self.slope_ = 4.0 / max(abs(top), 1e-9)
@@ -76,8 +77,9 @@ class NormalScores(BaseEstimator):
             From -4 to 8.
         """
         normal = np.interp(scores, self.levels_, self.values_)
-        beyond = np.fmax(scores - self.levels_[-1], 0.0)
-        normal = normal + np.minimum(self.slope_ * beyond, 4.0)
+        with np.errstate(over="ignore"):
+            beyond = np.fmax(scores - self.levels_[-1], 0.0)
+            normal = normal + np.minimum(self.slope_ * beyond, 4.0)
         return np.where(np.isnan(scores), np.nan, np.clip(normal, _LOW, _HIGH))
 
 
