@@ -27,7 +27,7 @@ demo: $(STAMP)
 	$(BIN)/nngmix demo --output nngmix-demo --force
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -162,7 +162,7 @@ def check(path: Path, cells: Sequence[Cell] = CELLS) -> None:
 
 
 @posix
-@pytest.mark.parametrize("n_kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_kills", [pytest.param(n, marks=pytest.mark.slow) for n in (5, 20)])
 def test_killed_again_and_again(path: Path, n_kills: int) -> None:
     cells = [
         dataclasses.replace(cell, seed=cell.seed + 50 * i)

@@ -32,8 +32,8 @@ from nngmix.shared_context import one_blas_thread
 
 # Unlabelled rows to learn from, at most; more add next to nothing but time.
 _MOST_ROWS = 50_000
-# Cells that are scored at a time.
-_BLOCK_CELLS = 1 << 21
+# Cells and rows that are scored at a time, at most.
+_BLOCK_CELLS, _BLOCK_ROWS = 1 << 21, 1 << 15
 
 #: How far each view is trusted before any label is seen: its weight, and the mean normal score that
 #: it is expected to give anomalies. In round numbers, by 30 tables: docs/auto.md tells how much
@@ -350,17 +350,13 @@ class AutoDetector(BaseDetector):
             for (name, view), seed in zip(views.items(), seeds, strict=True):
                 begun = time.perf_counter()
                 expected = begun - start + 1.5 * longest + scoring
-                if self.time_limit is not None and longest and expected > self.time_limit:
+                late = self.time_limit is not None and longest and expected > self.time_limit
+                if late or not lesson.learned.keys() >= set(view.needs):
                     self.left_out_.append(name)
                     advance()
                     continue
                 lesson.seed = int(seed)
-                try:
-                    found = view.learn(lesson)
-                except KeyError:  # it uses a view that was left out
-                    self.left_out_.append(name)
-                    advance()
-                    continue
+                found = view.learn(lesson)
                 longest = max(longest, time.perf_counter() - begun)
                 if self.time_limit is not None and n_rest:
                     some = lesson.unlabelled.rows(slice(2000))
@@ -532,7 +528,7 @@ class AutoDetector(BaseDetector):
         self._refuse_beyond_single_precision(X)
         X = np.ascontiguousarray(X)
         scores = np.empty(len(X))
-        size = max(256, _BLOCK_CELLS // X.shape[1])
+        size = max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // X.shape[1]))
         with one_blas_thread:
             for start in range(0, len(X), size):
                 table = self.coordinates_.transform(X[start : start + size])
@@ -540,10 +536,10 @@ class AutoDetector(BaseDetector):
         return scores
 
     def _score_table(self, table: Table) -> NDArray[np.float64]:
-        parts = [
-            self.weights_[name] * self.scales_[name].transform(view.score(table))
-            for name, view in self.views_.items()
-        ]
+        parts = []
+        for name, view in self.views_.items():
+            table.scores[name] = view.score(table)
+            parts.append(self.weights_[name] * self.scales_[name].transform(table.scores[name]))
         return np.sum(parts, axis=0)
 
     def _training_scores(self, X: NDArray[Any]) -> NDArray[Any]:

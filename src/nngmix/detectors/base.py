@@ -301,7 +301,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"X holds NaN in column {_listed(columns, missing)}: {name} takes no missing "
                 "values. Fill them in first, for example with sklearn.impute.SimpleImputer in the "
-                "pipeline, or use CatBoost, which takes them as they are."
+                "pipeline, or use AutoDetector or CatBoost, which take them as they are."
             )
 
     def _refuse_beyond_single_precision(self, X: NDArray[Any]) -> None:

@@ -6,7 +6,7 @@ not been among the unlabelled rows, a labelled anomaly as if it had not been lab
 scores of the labelled anomalies :class:`AutoDetector` reads how much each view is to be trusted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -43,11 +43,14 @@ class Table:
         In standard deviations from the unlabelled rows' mean, without NaN.
     white : ndarray
         On the principal axes of the unlabelled rows, each of unit variance.
+    scores : dict of str to ndarray
+        What views have said of these rows already, by their names.
     """
 
     raw: NDArray[Any]
     standard: Floats
     white: Floats
+    scores: dict[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -161,8 +164,13 @@ class Trees(BaseEstimator):
         to add how unusual each row is as columns.
     """
 
-    #: Views whose scores become columns.
+    # Views whose scores become columns.
     _UNUSUAL: ClassVar[tuple[str, ...]] = ("distance", "white distance", "isolation")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Views that must have learned before."""
+        return ("trees", *self._UNUSUAL) if self.second else ()
 
     def __init__(self, splitters: tuple[Splitter, ...] = ("random",), second: bool = False) -> None:
         self.splitters = splitters
@@ -211,7 +219,10 @@ class Trees(BaseEstimator):
         X = table.raw
         if self.second:
             columns = [
-                _shares(self.levels_[name], view.score(table))
+                _shares(
+                    self.levels_[name],
+                    table.scores[name] if name in table.scores else view.score(table),
+                )
                 for name, view in self.unusual_.items()
             ]
             X = np.column_stack([X, *columns])
@@ -224,6 +235,8 @@ class Trees(BaseEstimator):
 
 class Isolation(BaseEstimator):
     """An isolation forest: how few random cuts set a row apart. It uses no labels."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
         """Learn; return scores of the unlabelled rows and of the anomalies."""
@@ -263,6 +276,11 @@ class Distance(BaseEstimator):
         self.n_neighbors = n_neighbors
         self.weighted = weighted
         self.nearness = nearness
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Views that must have learned before."""
+        return ("trees",) if self.weighted else ()
 
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
         """Learn; return honest scores of the unlabelled rows and of the anomalies."""
@@ -315,8 +333,11 @@ def _with_weights(view: Distance, weights: Floats) -> Distance:
 class Kernel(BaseEstimator):
     """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows."""
 
-    #: Machines, and unlabelled rows that each sees at least.
-    _MACHINES, _FEWEST = 20, 100
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    # Machines, and rows of a kind that each sees: at least so many unlabelled ones, at most so many
+    # of either, for they slow down with the square of their number.
+    _MACHINES, _FEWEST, _MOST = 20, 100, 500
 
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
         """Learn; return honest scores of the unlabelled rows and of the anomalies."""
@@ -324,7 +345,7 @@ class Kernel(BaseEstimator):
         rows, anomalies = lesson.unlabelled.white, lesson.anomalies.white
         chance = lesson.weights[0] / lesson.weights[0].sum()
         groups = _leave_out(len(anomalies), lesson.seed)
-        n_drawn = min(len(rows), max(self._FEWEST, len(anomalies)))
+        n_drawn = min(len(rows), max(self._FEWEST, min(len(anomalies), self._MOST)))
         self.machines_: list[dict[str, Any]] = []
         ours, theirs = np.zeros((2, len(rows))), np.zeros((2, len(anomalies)))
         for number in range(self._MACHINES):
@@ -333,6 +354,8 @@ class Kernel(BaseEstimator):
             rest = np.delete(np.arange(len(anomalies)), left_out)
             if not len(rest):
                 left_out, rest = rest, np.arange(len(anomalies))
+            if len(rest) > self._MOST:
+                rest = rng.choice(rest, self._MOST, replace=False)
             X = np.concatenate([anomalies[rest], rows[drawn]])
             y = np.repeat([1, 0], [len(rest), n_drawn])
             machine = SVC(class_weight="balanced").fit(X, y)
