@@ -1,13 +1,14 @@
 """BaggedTrees beside scikit-learn's extra trees and CatBoost: time to fit and to score; quality.
 
 Usage: python benchmarks/bagged_trees.py [--rows 7000] [--columns 36] [--anomalies 70]
-       [--scored 1000000] [--repeats 3] [--threads 2]
+       [--scored 1000000] [--repeats 3] [--threads 2] [--auto]
        [--quality --data FOLDER [--seeds 0] [--ratio 0.01] [--catboost]]
 
 All are fitted on the same random rows, in turns; medians. ExtraTreesClassifier has as many trees,
 200, each on all rows. CatBoost, where it is installed, has its default settings; it is fitted and
 scores as often, with as many threads. Seconds of the processor say how much of the threads' time
-was work: on a machine that is busy otherwise, less than the clock's times the threads.
+was work: on a machine that is busy otherwise, less than the clock's times the threads. ``--auto``
+has AutoDetector in it, which takes minutes for a million rows.
 
 ``--quality`` prints AUCROC and AUCPR on the test rows of ADBench's Classical files in FOLDER, and
 AUCROC out of bag of the labelled anomalies against the unlabelled rows; ``--catboost`` puts
@@ -26,7 +27,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from nngmix.datasets import load_adbench, make_split
-from nngmix.detectors import BaggedTrees, CatBoost
+from nngmix.detectors import AutoDetector, BaggedTrees, CatBoost
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float]:
@@ -36,11 +37,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def makers(threads: int) -> dict[str, Callable[[], Any]]:
+def makers(threads: int, auto: bool) -> dict[str, Callable[[], Any]]:
     found: dict[str, Callable[[], Any]] = {
         "BaggedTrees": lambda: BaggedTrees(n_jobs=threads, random_state=0),
         "ExtraTreesClassifier": lambda: ExtraTreesClassifier(200, n_jobs=threads, random_state=0),
     }
+    if auto:
+        found["AutoDetector"] = lambda: AutoDetector(n_jobs=threads, random_state=0)
     try:
         CatBoost()._require()
     except ImportError as error:
@@ -56,7 +59,7 @@ def speed(options: argparse.Namespace) -> None:
     y = (np.arange(options.rows) < options.anomalies).astype(int)
     X[y == 1, :6] += 2
     more = rng.normal(size=(options.scored, options.columns))
-    made = makers(options.threads)
+    made = makers(options.threads, options.auto)
     fit: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
     score: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
     for turn in range(options.repeats + 1):
@@ -119,6 +122,7 @@ def main() -> None:
     parser.add_argument("--scored", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--auto", action="store_true", help="AutoDetector, too")
     parser.add_argument("--quality", action="store_true", help="instead of the times")
     parser.add_argument("--data", type=Path, help="ADBench's folder, for --quality")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])

@@ -1,7 +1,10 @@
-"""Keep what was measured: results/adbench.parquet, and the tables and pictures of docs/results.md.
+"""Keep what was measured: files of cells in results/, and the tables and pictures of docs/.
 
-    python benchmarks/results.py STORE...   # take over finished cells, and fill the page
-    python benchmarks/results.py --check    # see whether the page says what the file holds
+    python benchmarks/results.py STORE...             # results/adbench.parquet, docs/results.md
+    python benchmarks/results.py --beyond STORE...    # results/beyond.parquet, docs/auto.md
+    python benchmarks/results.py --check              # whether both pages say what the files hold
+
+Finished cells of the stores are taken over. docs/auto.md shows the cells of both files.
 
 A table of the page stands between <!-- NAME --> and <!-- end -->; all else is written by hand.
 """
@@ -11,14 +14,16 @@ import sys
 from pathlib import Path
 
 from nngmix.experiments import Results, read_results, write_parquet
-from nngmix.experiments.paper import TARGETS
+from nngmix.experiments.paper import BEYOND, TARGETS
 from nngmix.experiments.report import describe_costs, describe_runs, make_section
 from nngmix.experiments.tables import as_markdown, as_text, describe_seeds
-from nngmix.experiments.verdicts import find_reference
+from nngmix.experiments.verdicts import find_reference, versus_as_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = ROOT / "results" / "adbench.parquet"
 PAGE = ROOT / "docs" / "results.md"
+BEYOND_CELLS = ROOT / "results" / "beyond.parquet"
+BEYOND_PAGE = ROOT / "docs" / "auto.md"
 IMAGES = ROOT / "docs" / "images"
 PICTURES = (
     "table-1-ranks-all-detectors",
@@ -30,12 +35,13 @@ PICTURES = (
     "figure-5",
     "figure-7",
 )
+BEYOND_PICTURES = ("beyond", "beyond-gaps-1-percent")
 
 
-def gather(stores):
-    """Join the cells that are there and those of some stores; numbers win over failures."""
+def gather(files):
+    """Join the cells of some files; numbers win over failures."""
     found = Results({}, {})
-    for path in [CELLS, *stores]:
+    for path in files:
         if Path(path).is_file():
             new = read_results(path)
             better = {c: r for c, r in new.records.items() if found.outcome(c) is None}
@@ -104,6 +110,20 @@ def make_parts(results):
     return parts, pictures
 
 
+def make_beyond_parts(results):
+    """Make what the page on AutoDetector holds of the cells, by the name of its place."""
+    parts, pictures = {}, {}
+    for name, target in BEYOND.items():
+        section = make_section(target, results)
+        if section.layout is None:
+            continue
+        parts[name] = as_markdown(section.layout)
+        parts[f"{name}-facts"] = "\n".join(f"- {fact}" for fact in section.facts)
+        parts[f"{name}-tests"] = versus_as_markdown(section.versus)
+        pictures |= {picture.name: picture for picture in section.pictures}
+    return parts, pictures
+
+
 def fill(text, parts):
     """Put the parts in their places."""
 
@@ -115,20 +135,44 @@ def fill(text, parts):
 
 def main(arguments):
     if arguments == ["--check"]:
-        parts, _ = make_parts(read_results(CELLS))
-        text = PAGE.read_text(encoding="utf-8")
-        sys.exit(
-            None if fill(text, parts) == text else f"{PAGE.name} is not what {CELLS.name} holds"
-        )
-    results = gather(arguments)
-    CELLS.parent.mkdir(exist_ok=True)
-    write_parquet(results, CELLS)
-    parts, pictures = make_parts(results)
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
-    for name in PICTURES:
+        pages = [
+            (PAGE, make_parts(gather([CELLS]))[0]),
+            (BEYOND_PAGE, make_beyond_parts(gather([CELLS, BEYOND_CELLS]))[0]),
+        ]
+        for page, parts in pages:
+            text = page.read_text(encoding="utf-8")
+            if fill(text, parts) != text:
+                sys.exit(f"{page.name} is not what the files in results/ hold")
+        return
+    if arguments[:1] == ["--beyond"]:
+        known = gather([CELLS])
+        found = gather([BEYOND_CELLS, *arguments[1:]])
+        # What the other file has, it has.
+        new = {c: r for c, r in found.records.items() if known.outcome(c) is None}
+        runs = {record.run for record in new.values()}
+        results = Results(new, {run: about for run, about in found.runs.items() if run in runs})
+        keep(results, BEYOND_CELLS)
+        parts, pictures = make_beyond_parts(gather([CELLS, BEYOND_CELLS]))
+        publish(BEYOND_PAGE, parts, pictures, BEYOND_PICTURES)
+    else:
+        results = gather([CELLS, *arguments])
+        keep(results, CELLS)
+        parts, pictures = make_parts(results)
+        publish(PAGE, parts, pictures, PICTURES)
+        print(f"without any: {sorted(set(TARGETS) - set(parts))}")
+
+
+def keep(results, path):
+    path.parent.mkdir(exist_ok=True)
+    write_parquet(results, path)
+    print(f"{path.name}: {len(results.outcomes):,} cells")
+
+
+def publish(page, parts, pictures, names):
+    page.write_text(fill(page.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    for name in names:
         if name in pictures:
             (IMAGES / f"{name}.svg").write_bytes(pictures[name].render())
-    print(f"{len(results.outcomes):,} cells; without any: {sorted(set(TARGETS) - set(parts))}")
 
 
 if __name__ == "__main__":
