@@ -94,6 +94,7 @@ def test_one_process_runs_cell_after_cell(
 
 
 @needs_proc
+@pytest.mark.slow
 def test_a_process_that_dies(
     new_worker: Callable[..., Worker], processes: Callable[[], list[int]]
 ) -> None:
