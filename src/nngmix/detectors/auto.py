@@ -312,11 +312,8 @@ class AutoDetector(BaseDetector):
         few.decision_function(X[some])
         per_row = (time.perf_counter() - again) / len(some)
         per_tree = (fitted + per_row * n_rest) / 10
-        return int(
-            np.clip(
-                0.25 * self.time_limit / per_tree, min(10, self.n_estimators), self.n_estimators
-            )
-        )
+        fewest = min(10, self.n_estimators)
+        return int(np.clip(0.25 * self.time_limit / per_tree, fewest, self.n_estimators))
 
     def _learn(
         self,

@@ -188,11 +188,10 @@ def measure_quality(unlabelled: Floats, anomalies: Floats, share: float | None =
     ranks = (np.searchsorted(levels, found) + np.searchsorted(levels, found, "right")) / 2
     ranks /= len(levels)
     rng = np.random.default_rng(0)
-    draws = rng.integers(n, size=(1000, n))
     shares = np.minimum(np.exp(log_share + spread * rng.standard_normal(1000)), 0.5)
+    # One draw at a time: a thousand of many labels would not fit in memory.
     aucpr = [
-        _average_precision(levels, np.sort(found[draw]), some)
-        for draw, some in zip(draws, shares, strict=True)
+        _average_precision(levels, np.sort(found[rng.integers(n, size=n)]), some) for some in shares
     ]
     # As if two more anomalies, of the usual spread, had been seen: a few that agree by chance
     # would else seem certain.

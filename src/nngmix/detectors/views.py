@@ -4,6 +4,19 @@ A view learns from the labelled anomalies and the unlabelled rows and scores any
 of a row that it learned from must not show that it did: an unlabelled row is scored as if it had
 not been among the unlabelled rows, a labelled anomaly as if it had not been labelled. From such
 scores of the labelled anomalies :class:`AutoDetector` reads how much each view is to be trusted.
+
+Every view has
+
+- ``learn(lesson)``, which returns its honest scores of the unlabelled rows, of shape
+  (n_unlabelled,), and of the labelled anomalies, of shape (n_anomalies,), NaN where there was no
+  other to learn from;
+- ``score(table)``, which returns scores of any rows, of shape (n_rows,): the higher, the more
+  anomalous, in units of its own;
+- ``needs``, the names of the views that must have learned before.
+
+Nothing of this is from the paper. Bags of trees and of support vector machines on positive and
+unlabelled rows: Mordelet and Vert, "A bagging SVM to learn from positive and unlabeled examples",
+Pattern Recognition Letters 37, 2014. Isolation: Liu, Ting and Zhou, "Isolation Forest", ICDM 2008.
 """
 
 from dataclasses import dataclass, field
@@ -288,46 +301,42 @@ class Distance(BaseEstimator):
         anomalies = getattr(lesson.anomalies, self.space)
         self.rows_, self.anomalies_ = rows, anomalies
         self.weights_ = np.ones(rows.shape[1])
-        groups = _leave_out(len(anomalies), lesson.seed)
-        of_group = [self.weights_] * len(groups)
-        if self.weighted:
+        if not (self.weighted or self.nearness):  # no label has a part in it: nothing to leave out
+            groups, of_group = [np.arange(len(anomalies))], [self.weights_]
+        elif self.weighted:
             self.weights_, of_group, groups = _column_weights(lesson)
+        else:
+            groups = _leave_out(len(anomalies), lesson.seed)
+            of_group = [self.weights_] * len(groups)
         # Each unlabelled row is its own nearest: pass over it.
-        ours = self._compare(rows, anomalies, own=True)
+        ours = self._compare(rows, anomalies, self.weights_, own=True)
         theirs = np.full(len(anomalies), np.nan)
         for left_out, weights in zip(groups, of_group, strict=True):
-            rest = np.delete(np.arange(len(anomalies)), left_out)
-            needs_rest = self.nearness or self.weighted
-            if len(left_out) and (len(rest) or not needs_rest):
-                other = _with_weights(self, weights)
-                theirs[left_out] = other._compare(anomalies[left_out], anomalies[rest])
+            rest = np.delete(anomalies, left_out, axis=0)
+            if len(left_out) and (len(rest) or len(groups) == 1):
+                theirs[left_out] = self._compare(anomalies[left_out], rest, weights)
         return ours, theirs
 
     def score(self, table: Table) -> Floats:
         """Score rows."""
-        return self._compare(getattr(table, self.space), self.anomalies_)
+        return self._compare(getattr(table, self.space), self.anomalies_, self.weights_)
 
-    def _compare(self, points: Floats, anomalies: Floats, own: bool = False) -> Floats:
+    def _compare(
+        self, points: Floats, anomalies: Floats, weights: Floats, own: bool = False
+    ) -> Floats:
         n_columns = points.shape[1]
         floor = 1e-3 * np.sqrt(n_columns)
-        rows = self.rows_ * self.weights_
+        rows = self.rows_ * weights
         k = min(self.n_neighbors, len(rows) - own)
         if k < 1:
             return np.zeros(len(points))
         nearest = NearestNeighbors(n_neighbors=k).fit(rows)
-        points = points * self.weights_
+        points = points * weights
         score = np.log(nearest.kneighbors(None if own else points)[0][:, -1] + floor)
         if self.nearness:
-            known = NearestNeighbors(n_neighbors=1).fit(anomalies * self.weights_)
+            known = NearestNeighbors(n_neighbors=1).fit(anomalies * weights)
             score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
         return score
-
-
-def _with_weights(view: Distance, weights: Floats) -> Distance:
-    """Copy a view that measures by other weights of the columns."""
-    other = Distance(**view.get_params())
-    other.rows_, other.anomalies_, other.weights_ = view.rows_, view.anomalies_, weights
-    return other
 
 
 class Kernel(BaseEstimator):

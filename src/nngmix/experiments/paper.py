@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from nngmix.datasets.split import Protocol
+from nngmix.detectors import DETECTORS
 from nngmix.experiments.cells import BASELINE, Cell, Settings
 
 Suite = Literal["Classical", "CV", "NLP"]
@@ -27,14 +28,16 @@ class Learner:
         Its name here.
     settings : tuple of (name, value) pairs
         What differs from the defaults here.
-    alone : bool
-        Whether it is run without samplers only. None of the paper's is.
     """
 
     label: str
     detector: str
     settings: Settings = ()
-    alone: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is run without samplers only. None of the paper's is."""
+        return DETECTORS[self.detector].makes_pseudo_anomalies
 
     def takes(self, column: "Column") -> bool:
         """Tell whether it is run with the sampler of a column."""
@@ -51,8 +54,8 @@ LEARNERS = (
     Learner("CatB", "CatBoost"),
 )
 
-_BAGGED_TREES = Learner("BaggedTrees", "BaggedTrees", alone=True)
-_AUTO = Learner("AutoDetector", "AutoDetector", alone=True)
+_BAGGED_TREES = Learner("BaggedTrees", "BaggedTrees")
+_AUTO = Learner("AutoDetector", "AutoDetector")
 
 #: The paper's detectors, and then our own.
 ALL_LEARNERS = (*LEARNERS, _BAGGED_TREES, _AUTO)
