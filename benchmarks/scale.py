@@ -145,7 +145,7 @@ def _peers(A: np.ndarray, H: np.ndarray, k: int) -> dict[str, Callable[[], Any]]
     from nngmix.neighbors import exact, k_nearest
 
     def in_single_precision() -> Any:
-        with mock.patch.object(exact, "_half_kinds", return_value=[]):
+        with mock.patch.object(exact, "_coarse_kinds", return_value=[]):
             return k_nearest(A, H, k, n_jobs=os.cpu_count() or 1).index
 
     def scikit_learn() -> Any:

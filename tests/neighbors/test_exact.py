@@ -10,28 +10,32 @@ from hypothesis import strategies as st
 from nngmix.neighbors import Metric, exact, k_nearest, merge_nearest, row_keys
 
 
-@pytest.fixture(scope="module", params=["numpy", "bfloat16"], autouse=True)
+@pytest.fixture(scope="module", params=["numpy", "bfloat16", "int8"], autouse=True)
 def products(request):
-    """Run every test with either kind of product, whatever this processor is quicker in."""
+    """Run every test with each kind of product, whatever this processor is quicker in."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "numpy":
-            patch.setattr(exact, "_half_kinds", lambda plain, work: [])
+            patch.setattr(exact, "_coarse_kinds", lambda plain, work: [])
         else:
             pytest.importorskip("torch", reason="torch is not installed (extra 'deep')")
-            from nngmix.neighbors import bfloat16
+            from nngmix.neighbors import bfloat16, int8
 
-            patch.setattr(bfloat16, "pays", lambda: True)
+            patch.setattr(bfloat16, "pays", lambda: request.param == "bfloat16")
+            patch.setattr(int8, "pays", lambda: request.param == "int8")
+            # Small tables too are to have a block after the first, which has no limits yet.
+            patch.setattr(exact, "_FIRST_ROWS", 16)
         yield request.param
 
 
-def test_bfloat16_is_used_where_it_pays(products):
+def test_products_of_few_digits_are_used_where_they_pay(products):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 4)).astype(np.float32)
     metric = Metric(np.ones(4), np.zeros(4, dtype=bool), 1.0)
     search = exact.Search(X[:5], X[5:], 3, metric, None, None)
     search.nominate(1)
-    used = {kind.__name__ for kind, _ in search.products}
+    used = {kind.__name__ for (kind, _), made in search.products.items() if made}
     assert ("HalfProduct" in used) == (products == "bfloat16")
+    assert ("ByteProduct" in used) == (products == "int8")
 
 
 def naive(queries, rows, k, scale=None):

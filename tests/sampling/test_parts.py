@@ -47,6 +47,14 @@ SAMPLERS = {
 BLIND = ["chain", "gaussian_noise", "duplicate"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def side_by_side():
+    """Search parts side by side, as in large files. That small ones are not is test_cluster's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nngmix.sampling.parts._MANY_PARTS", 0)
+        yield
+
+
 def make(name, **parameters):
     """A sampler with these parameters, of which it may lack some."""
     sampler = clone(SAMPLERS[name])

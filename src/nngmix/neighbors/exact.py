@@ -31,6 +31,8 @@ from scipy.spatial import cKDTree
 from nngmix.shared_context import one_blas_thread, one_torch_thread
 
 Floats = NDArray[np.floating]
+# Rows of a block and queries, paired.
+Candidates = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 # Queries and cells of a tile of the product: 4 MB in single precision. It comes back from the
 # cache for the comparison, and is large enough for the product to run at full speed.
@@ -47,6 +49,9 @@ _PLACES = 16
 # Multiplications in this process after which loading torch, some seconds, is worth its products.
 _WORTH_TORCH = 3 * 10**11
 _work_so_far = 0
+# Cells between two looks at how many candidates were none; how many cells cost as much as one does.
+_WINDOW = 1 << 26
+_WASTE = 1000
 _NO_KEY = np.uint64(2**64 - 1)
 
 
@@ -297,6 +302,8 @@ class _Product:
     fits: bool
     #: What the dtype's own precision does not tell of the rounding error.
     coarseness = 0.0
+    #: Whether it can't be made before each query has a distance to beat.
+    needs_limits = False
 
     def __init__(self, queries: Floats, metric: Metric, dtype: type[np.floating]) -> None:
         self.metric, self.dtype = metric, dtype
@@ -322,6 +329,13 @@ class _Product:
         """Multiply rows by some queries: below 0 are the candidates."""
         tile = scratch.array("tile", (len(vectors), last - first), self.dtype)
         return np.matmul(vectors, self.vectors[first:last].T, out=tile)
+
+    def candidates(self, vectors: Any, first: int, last: int, scratch: "Scratch") -> Candidates:
+        """Find the candidates among a block's rows, for some queries."""
+        tile = self.multiply(vectors, first, last, scratch)
+        hit = np.less(tile, 0, out=scratch.array("hit", tile.shape, np.bool_))
+        row, query = np.divmod(places_of(hit), last - first)
+        return row, query + first
 
     def _center(self, values: Floats) -> Floats:
         centered = values - self.origin
@@ -492,16 +506,17 @@ def expect_work(work: int) -> None:
     _work_so_far += work
 
 
-def _half_kinds(plain: bool, work: int) -> list[Kind]:
-    """Offer bfloat16, where torch is loaded or this process has work that is worth loading it."""
+def _coarse_kinds(plain: bool, work: int) -> list[Kind]:
+    """Offer products of few digits, where torch is loaded or this process has work worth it."""
     expect_work(work)
     if not plain or ("torch" not in sys.modules and _work_so_far < _WORTH_TORCH):
         return []
     try:
-        from nngmix.neighbors import bfloat16
+        from nngmix.neighbors import bfloat16, int8
     except ImportError:
         return []
-    return [(bfloat16.HalfProduct, np.float32)] if bfloat16.pays() else []
+    kinds: list[Kind] = [(int8.ByteProduct, np.float32)] if int8.pays() else []
+    return [*kinds, (bfloat16.HalfProduct, np.float32)] if bfloat16.pays() else kinds
 
 
 class Search:
@@ -529,11 +544,12 @@ class Search:
             self.index[:, :there] = -1 - np.arange(there)
         self.endless = np.flatnonzero(np.isinf(self.distance[:, -1]))
         self.plain = not metric.categorical.any() and not np.isnan(queries).any()
-        self.kinds = _half_kinds(self.plain, queries.size * len(rows)) + _exact_kinds(self.plain)
+        self.kinds = _coarse_kinds(self.plain, queries.size * len(rows)) + _exact_kinds(self.plain)
         self.products: dict[Kind, Any] = {}
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0
         self.n_settled = self.n_scanned = self.n_distrusted = 0
+        self.n_cells = self.n_wasted = self.n_windows = 0
         self.lock = threading.RLock()
         self.scratch = Scratch()
 
@@ -547,8 +563,9 @@ class Search:
             self.waiting.append((query, row))
             self.n_waiting += len(query)
             # Work waits for company, but limits must not grow stale.
-            if 2 * self.n_waiting >= self.k * len(self.queries):
-                self.settle()
+            if 2 * self.n_waiting < self.k * len(self.queries):
+                return
+        self.settle()
 
     def settle(self) -> None:
         """Measure the waiting candidates and keep the nearest."""
@@ -558,14 +575,15 @@ class Search:
             query, row = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
             self.waiting, self.n_waiting = [], 0
             self.n_settled += 1
-            distance = np.empty(len(query))
-            step = max(1, (1 << 20) // self.queries.shape[1])
-            for start in range(0, len(query), step):
-                part = slice(start, start + step)
-                distance[part] = self.metric.measure(
-                    self.queries[query[part]], self.rows[row[part]]
-                )
+        # Others may nominate meanwhile.
+        distance = np.empty(len(query))
+        step = max(1, (1 << 20) // self.queries.shape[1])
+        for start in range(0, len(query), step):
+            part = slice(start, start + step)
+            distance[part] = self.metric.measure(self.queries[query[part]], self.rows[row[part]])
+        with self.lock:
             near = distance <= self.distance[query, -1]
+            self.n_wasted += len(near) - int(np.count_nonzero(near))
             self._keep(query[near], row[near], distance[near])
 
     def _keep(
@@ -594,6 +612,8 @@ class Search:
     def product(self, kind: type[_Product], dtype: type[np.floating]) -> Any:
         """Make the queries ready, once; None if their numbers are too large for the dtype."""
         with self.lock:
+            if kind.needs_limits and len(self.endless):
+                return None
             if (kind, dtype) not in self.products:
                 with np.errstate(over="ignore", invalid="ignore"):  # then it does not fit
                     made: Any = kind(self.queries, self.metric, dtype)
@@ -614,24 +634,28 @@ class Search:
     def nominate(self, n_jobs: int) -> None:
         """Go through the rows, a block at a time."""
         blocks = blocks_of(len(self.rows), len(self.queries), self.rows.shape[1])
+        coarse = self.kinds[0] not in _exact_kinds(self.plain)
+        # torch counts its threads for each thread that calls it.
+        one_thread = one_torch_thread if coarse else contextlib.nullcontext
         if len(self.queries) * self.rows.size < _WORTH_THREADS or n_jobs < 2:
-            for start, stop in blocks:
-                self.scan(start, stop)
+            with one_thread():
+                for start, stop in blocks:
+                    self.scan(start, stop)
             self.settle()
             return
         turn = threading.Lock()
 
         def work(_: int) -> None:
-            while True:
-                with turn:
-                    block = next(blocks, None)
-                if block is None:
-                    return
-                self.scan(*block)
+            with one_thread():
+                while True:
+                    with turn:
+                        block = next(blocks, None)
+                    if block is None:
+                        return
+                    self.scan(*block)
 
         # A block a thread beats a product on all threads: all the rest runs side by side too.
-        half = self.kinds[0] not in _exact_kinds(self.plain)
-        with one_blas_thread, one_torch_thread() if half else contextlib.nullcontext():
+        with one_blas_thread, one_thread():
             # The first block sets limits that rule out most of the others.
             self.scan(*next(blocks))
             with ThreadPoolExecutor(n_jobs) as pool:
@@ -645,16 +669,32 @@ class Search:
         product, vectors = self._choose(block, self.kinds)
         for first in range(0, len(self.queries), _QUERIES):
             last = min(first + _QUERIES, len(self.queries))
-            tile = product.multiply(vectors, first, last, self.scratch)
-            hit = self._hits(tile, start, first)
-            places = _places(hit)
-            if self._too_many(len(places), hit):
-                kind = type(product), product.dtype
-                places = _places(self._fewer(kind, start, stop, first, last))
+            kind = type(product), product.dtype
+            row, query = product.candidates(vectors, first, last, self.scratch)
+            if self.skip is not None:
+                kept = ~self.skip[start:stop][row]
+                row, query = row[kept], query[kept]
+            if len(self.endless) or self._too_many(len(row), last - first):
+                hit = self._fewer(kind, start, stop, first, last)
+                row, query = np.divmod(places_of(hit), last - first)
+                query += first
                 # Other vectors may have taken the place of these.
                 product, vectors = self._choose(block, self.kinds)
-            row, query = np.divmod(places, last - first)
-            self.wait(query + first, row + start)
+            self.wait(query, row + start)
+        self._look_at_waste((stop - start) * len(self.queries))
+
+    def _look_at_waste(self, n_cells: int) -> None:
+        """Give up few digits where they nominate many rows that are not near."""
+        with self.lock:
+            self.n_cells += n_cells
+            if self.n_cells < _WINDOW:
+                return
+            # In the first window it is poor limits that nominate them.
+            wasteful = self.n_wasted * _WASTE > self.n_cells and self.n_windows > 0
+            if wasteful and self.kinds[0] not in _exact_kinds(self.plain):
+                self.kinds = self.kinds[1:]
+            self.n_windows += 1
+            self.n_cells = self.n_wasted = 0
 
     def _hits(self, tile: NDArray[Any], start: int, first: int) -> NDArray[np.bool_]:
         hit = np.less(tile, 0, out=self.scratch.array("hit", tile.shape, np.bool_))
@@ -668,8 +708,8 @@ class Search:
                 hit[skipped] = False
         return hit
 
-    def _too_many(self, n_hits: int, hit: NDArray[np.bool_]) -> bool:
-        return n_hits > 4 * self.k * hit.shape[1]
+    def _too_many(self, n_hits: int, n_queries: int) -> bool:
+        return n_hits > 4 * self.k * n_queries
 
     def _fewer(self, kind: Kind, start: int, stop: int, first: int, last: int) -> NDArray[np.bool_]:
         """Look closer at a block in which a product of this kind found many candidates.
@@ -686,7 +726,7 @@ class Search:
                 block, [other for other in exact if other[1] is dtype or other[1] is np.float64]
             )
             hit = self._hits(product.multiply(vectors, first, last, self.scratch), start, first)
-            if not self._too_many(int(np.count_nonzero(hit)), hit):
+            if not self._too_many(int(np.count_nonzero(hit)), last - first):
                 self._distrust(kind)
                 return hit
         if len(block) > k:
@@ -701,7 +741,7 @@ class Search:
                 tile = product.multiply(vectors, first, last, self.scratch)
                 hit = self._hits(tile, start, first)
                 hit[best, query] = False
-        if self._too_many(int(np.count_nonzero(hit)), hit):
+        if self._too_many(int(np.count_nonzero(hit)), last - first):
             row = np.flatnonzero(hit.any(axis=1))
             key = row_keys(block[row])
             order = np.argsort(key, kind="stable")
@@ -714,8 +754,8 @@ class Search:
         self.n_distrusted += 1
         if self.n_distrusted > max(3, self.n_scanned // 4) and kind == self.kinds[0]:
             exact = _exact_kinds(self.plain)
-            single = kind in exact
-            self.kinds = [other for other in exact if not single or other[1] is np.float64]
+            finer = [other for other in exact if other[1] is np.float64]
+            self.kinds = finer if kind in exact else self.kinds[1:]
             self.n_distrusted = self.n_scanned = 0
 
     # Nominating by a tree --------------------------------------------------------------------
@@ -759,17 +799,17 @@ def _lowest(
     turned = np.ascontiguousarray(tile.T)
     turned.partition(k - 1, axis=1)
     low = (tile <= turned[:, k - 1]) & hit
-    places = _places(low)
+    places = places_of(low)
     if len(places) > 4 * k * tile.shape[1]:
         row = np.argpartition(tile, k - 1, axis=0)[:k]
         low[:] = False
         np.put_along_axis(low, row, np.take_along_axis(hit, row, axis=0), axis=0)
-        places = _places(low)
+        places = places_of(low)
     row, query = np.divmod(places, tile.shape[1])
     return row, query
 
 
-def _places(hit: NDArray[np.bool_]) -> NDArray[np.intp]:
+def places_of(hit: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Find the few True: flatnonzero in a third of the time, since it looks at eight at a time."""
     flat = hit.reshape(-1)
     if len(flat) % 8:

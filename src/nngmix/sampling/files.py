@@ -26,9 +26,9 @@ Done = Callable[[int, int], object]
 
 KINDS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
-# Cells of a part: 64 MB in single precision. Whole row groups are no quicker to read, and may be of
-# any size.
-_PART_CELLS = 1 << 24
+# Cells of a part: 16 MB in single precision. Memory of more than 32 MB the allocator would fetch
+# anew for every part. Whole row groups are no quicker to read, and may be of any size.
+_PART_CELLS = 1 << 22
 # A part of few columns has no more rows than one of so many.
 _PART_COLUMNS = 8
 # pyarrow reads up to 32 blocks of a CSV file ahead. A row must fit in one: where there are many

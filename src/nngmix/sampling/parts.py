@@ -7,7 +7,9 @@ on any machine, and be merged two and two.
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +26,15 @@ from nngmix.sampling.labels import check_labels
 from nngmix.sampling.pool import PoolBuilder
 from nngmix.sampling.scaling import Scale, find_ranges, scale_of_ranges
 from nngmix.sampling.table import Table
+from nngmix.shared_context import one_blas_thread
 
 if TYPE_CHECKING:
     from nngmix.sampling.base import BaseSampler
 
 Floats = NDArray[np.floating]
+
+# Bytes of files that make many parts.
+_MANY_PARTS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -571,13 +577,53 @@ class FileReader:
         """Search the files for what a survey, of these and perhaps of more files, asks for."""
         with _naming(self.files.paths[0]):
             builder = begin_pool(self.sampler, survey)
-        table = survey.table
         if not self.searches:
             builder.n_unlabelled = survey.n_unlabelled
-            return builder, table
-        width = len(self.features)
-        expect_work(len(survey.anomalies) * survey.n_unlabelled * width)
-        for part in self._walk("search", [*self.features, *self._labels]):
+            return builder, survey.table
+        expect_work(len(survey.anomalies) * survey.n_unlabelled * len(self.features))
+        needs = builder.needs
+        # A part a thread, from the file to its neighbours, beats all threads on one part: none
+        # waits for another. Other engines and devices have threads of their own, and where there
+        # are few parts each is shared.
+        here = needs.engine is None and needs.device is None
+        n_threads = needs.n_jobs if here and self.files.n_bytes >= _MANY_PARTS else 1
+        parts = self._walk("search", [*self.features, *self._labels])
+        if n_threads == 1:
+            return self._search(parts, builder, survey.table)
+        turn, stop = threading.Lock(), threading.Event()
+
+        def in_turns() -> Iterator[Part]:
+            while not stop.is_set():
+                with turn:
+                    part = next(parts, None)
+                if part is None:
+                    return
+                yield part
+
+        def work(_: int) -> tuple[PoolBuilder, Table]:
+            mine = begin_pool(self.sampler, survey)
+            mine.needs = replace(needs, n_jobs=1)
+            try:
+                with one_blas_thread:
+                    return self._search(in_turns(), mine, survey.table)
+            except BaseException:
+                stop.set()
+                raise
+
+        with contextlib.closing(parts), ThreadPoolExecutor(n_threads) as pool:
+            try:
+                found = list(pool.map(work, range(n_threads)))
+            finally:
+                stop.set()
+        for mine, table in found:
+            builder = builder.join(mine)
+            survey = replace(survey, table=survey.table.join(table))
+        return builder, survey.table
+
+    def _search(
+        self, parts: Iterable[Part], builder: PoolBuilder, table: Table
+    ) -> tuple[PoolBuilder, Table]:
+        for part in parts:
             with _naming(part.path):
                 values, anomaly, mine = self._read(part)
                 table = table.join(mine)
@@ -593,12 +639,12 @@ class FileReader:
         anomaly = _read_label(frame, self.label)
         rows = frame.select(self.features).to_native()
         del frame
-        table = Table(rows, self.categorical, first_row=part.first_row)
+        table = Table(rows, self.categorical, first_row=part.first_row, order="F")
         return table.values, anomaly, table.template()
 
     def _walk(
         self, what: str, columns: list[str], groups: Collection[int] | None = None
-    ) -> Iterator[Part]:
+    ) -> Generator[Part, None, None]:
         chosen = self.files.groups if groups is None else [self.files.groups[i] for i in groups]
         all_rows = None if self.files.n_rows is None else sum(group.n_rows for group in chosen)
         all_bytes = sum(group.n_bytes for group in chosen)

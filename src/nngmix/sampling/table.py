@@ -7,7 +7,7 @@ never interpolated, only compared and copied.
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import narwhals.stable.v1 as nw
 import numpy as np
@@ -97,6 +97,9 @@ class Table:
         Take a piece of a table that happens to have no rows.
     first_row : int, default=0
         Where the first row of a piece stands in its table, for messages.
+    order : {"C", "F"}, default="C"
+        Whether ``values`` holds a DataFrame's numbers row by row, or column by column, which is
+        five times as quick to make.
 
     Attributes
     ----------
@@ -121,6 +124,7 @@ class Table:
         *,
         allow_empty: bool = False,
         first_row: int = 0,
+        order: Literal["C", "F"] = "C",
     ) -> None:
         if issparse(X):
             raise ValueError(
@@ -132,7 +136,7 @@ class Table:
         X = to_array(X)
         self.values: Floats
         if not self.is_list and nw.dependencies.is_into_dataframe(X):
-            self._read_frame(X, categorical)
+            self._read_frame(X, categorical, order)
         else:
             self._read_array(X, categorical)
         n_rows, n_features = self.values.shape
@@ -172,7 +176,7 @@ class Table:
             objects = pa.array(array[:, i], from_pandas=True) if numeric else _arrow(array[:, i], i)
             self.values[:, i] = _read(objects, self.columns[i], i in chosen, categorical)
 
-    def _read_frame(self, X: Any, categorical: Any) -> None:
+    def _read_frame(self, X: Any, categorical: Any, order: Literal["C", "F"]) -> None:
         self.native = X
         try:
             frame: nw.DataFrame[Any] = nw.from_native(_dense(X), eager_only=True)
@@ -182,7 +186,8 @@ class Table:
         chosen = _positions(categorical, names, len(names))
         self.columns = [Column(repr(name), "float") for name in names]
         single = bool(schema) and all(dtype == nw.Float32 for dtype in schema) and not chosen
-        self.values = np.empty((len(frame), len(names)), np.float32 if single else np.float64)
+        kind = np.float32 if single else np.float64
+        self.values = np.empty((len(frame), len(names)), kind, order)
         waiting: list[NDArray[Any]] = []
         for i, (dtype, series) in enumerate(zip(schema, frame.iter_columns(), strict=True)):
             column = self.columns[i]
