@@ -58,12 +58,16 @@ class Table:
         On the principal axes of the unlabelled rows, each of unit variance.
     scores : dict of str to ndarray
         What views have said of these rows already, by their names.
+    reaches : dict of (str, bool) to dict of int to ndarray
+        Distances to unlabelled rows that were measured already: in which coordinates, weighted or
+        not, to the how manieth nearest.
     """
 
     raw: NDArray[Any]
     standard: Floats
     white: Floats
     scores: dict[str, Floats] = field(default_factory=dict)
+    reaches: dict[tuple[str, bool], dict[int, Floats]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -278,10 +282,13 @@ class Distance(BaseEstimator):
         Whether to compare it, as a ratio, with the distance to the nearest labelled anomaly.
     """
 
+    # All k that are used: they are found in one search.
+    _NEIGHBORS = (10, 30)
+
     def __init__(
         self,
         space: str = "standard",
-        n_neighbors: int = 10,
+        n_neighbors: Literal[10, 30] = 10,
         weighted: bool = False,
         nearness: bool = False,
     ) -> None:
@@ -299,7 +306,7 @@ class Distance(BaseEstimator):
         """Learn; return honest scores of the unlabelled rows and of the anomalies."""
         rows = getattr(lesson.unlabelled, self.space)
         anomalies = getattr(lesson.anomalies, self.space)
-        self.rows_, self.anomalies_ = rows, anomalies
+        self.rows_, self.anomalies_, self.n_jobs_ = rows, anomalies, lesson.n_jobs
         self.weights_ = np.ones(rows.shape[1])
         if not (self.weighted or self.nearness):  # no label has a part in it: nothing to leave out
             groups, of_group = [np.arange(len(anomalies))], [self.weights_]
@@ -309,34 +316,50 @@ class Distance(BaseEstimator):
             groups = _leave_out(len(anomalies), lesson.seed)
             of_group = [self.weights_] * len(groups)
         # Each unlabelled row is its own nearest: pass over it.
-        ours = self._compare(rows, anomalies, self.weights_, own=True)
+        ours = self._compare(lesson.unlabelled, anomalies, own=True)
         theirs = np.full(len(anomalies), np.nan)
         for left_out, weights in zip(groups, of_group, strict=True):
             rest = np.delete(anomalies, left_out, axis=0)
             if len(left_out) and (len(rest) or len(groups) == 1):
-                theirs[left_out] = self._compare(anomalies[left_out], rest, weights)
+                some = lesson.anomalies.rows(left_out)
+                theirs[left_out] = self._compare(some, rest, weights)
         return ours, theirs
 
     def score(self, table: Table) -> Floats:
         """Score rows."""
-        return self._compare(getattr(table, self.space), self.anomalies_, self.weights_)
+        return self._compare(table, self.anomalies_)
 
     def _compare(
-        self, points: Floats, anomalies: Floats, weights: Floats, own: bool = False
+        self, table: Table, anomalies: Floats, weights: Floats | None = None, own: bool = False
     ) -> Floats:
-        n_columns = points.shape[1]
-        floor = 1e-3 * np.sqrt(n_columns)
-        rows = self.rows_ * weights
-        k = min(self.n_neighbors, len(rows) - own)
-        if k < 1:
-            return np.zeros(len(points))
-        nearest = NearestNeighbors(n_neighbors=k).fit(rows)
-        points = points * weights
-        score = np.log(nearest.kneighbors(None if own else points)[0][:, -1] + floor)
+        if weights is None:
+            weights = self.weights_
+        floor = 1e-3 * np.sqrt(len(weights))
+        # Two views may ask for the same distances.
+        reaches = table.reaches.setdefault((self.space, self.weighted), {})
+        if self.n_neighbors not in reaches:
+            reaches.update(self._measure(table, weights, own))
+        score = np.log(reaches[self.n_neighbors] + floor)
         if self.nearness:
-            known = NearestNeighbors(n_neighbors=1).fit(anomalies * weights)
+            known = self._nearest(1, anomalies * weights)
+            points = getattr(table, self.space) * weights
             score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
         return score
+
+    def _measure(self, table: Table, weights: Floats, own: bool) -> dict[int, Floats]:
+        """Measure the distances to the nearest unlabelled rows that any view asks for."""
+        rows = self.rows_ * weights
+        points = getattr(table, self.space) * weights
+        most = min(max(self._NEIGHBORS), len(rows) - own)
+        if most < 1:
+            return {k: np.zeros(len(points)) for k in self._NEIGHBORS}
+        near = self._nearest(most, rows).kneighbors(None if own else points)[0]
+        return {k: near[:, min(k, most) - 1].copy() for k in self._NEIGHBORS}
+
+    def _nearest(self, k: int, rows: Floats) -> NearestNeighbors:
+        # In more columns a tree visits most of itself.
+        algorithm = "kd_tree" if rows.shape[1] <= 5 else "brute"
+        return NearestNeighbors(n_neighbors=k, algorithm=algorithm, n_jobs=self.n_jobs_).fit(rows)
 
 
 class Kernel(BaseEstimator):
