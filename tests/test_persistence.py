@@ -1143,6 +1143,48 @@ def test_a_tree_that_leads_nowhere_is_refused(field, data, path, tmp_path):
         load(tmp_path / "forged")
 
 
+def test_trees_and_small_arrays_are_kept_end_to_end(data, path):
+    X, y = data
+    detector = BaggedTrees(n_estimators=50, random_state=0).fit(X, y)
+    save(detector, path)
+    assert len(unzip(io.BytesIO(unzip(path)["model.skops"]))) < 30
+    again = load(path)
+    assert np.array_equal(again.decision_function(X), detector.decision_function(X))
+    for mine, theirs in zip(detector.estimators_, again.estimators_, strict=True):
+        assert type(mine) is type(theirs)
+        assert mine.random_state == theirs.random_state
+        assert np.array_equal(mine.predict_proba(X), theirs.predict_proba(X))
+    for mine, theirs in zip(detector.estimators_samples_, again.estimators_samples_, strict=True):
+        assert mine.dtype == theirs.dtype
+        assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("left_child", 1_000_000), ("feature", 1_000_000), ("counts", None), ("depth", None)],
+)
+def test_a_forest_that_leads_nowhere_is_refused(field, wrong, data, path, tmp_path):
+    save(BaggedTrees(n_estimators=5, random_state=0).fit(*data), path)
+    changed = {}
+    for name, content in unzip(io.BytesIO(unzip(path)["model.skops"])).items():
+        if not name.endswith(".npy"):
+            continue
+        array = np.load(io.BytesIO(content))
+        if wrong is not None and array.dtype.names is not None:
+            array[field][0] = wrong
+        elif wrong is None and array.shape == (5,) and array.dtype.kind == "i":
+            array = array[:-1] if field == "depth" else array - 1
+        else:
+            continue
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        changed[name] = buffer.getvalue()
+    assert changed
+    forge(tmp_path / "forged", path, members=changed)
+    with pytest.raises(ModelFileError, match="cannot be made into a model"):
+        load(tmp_path / "forged")
+
+
 def test_a_detector_whose_trees_ask_for_more_columns_is_refused(data, path):
     X, y = data
     detector = BaggedTrees(n_estimators=4, random_state=0).fit(X, y)

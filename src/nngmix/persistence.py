@@ -26,6 +26,7 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
@@ -98,6 +99,31 @@ class _Frame:
     content: Any
 
 
+@dataclass
+class _Arrays:
+    """A list of flat arrays, end to end: thousands of small ones would take skops seconds."""
+
+    whole: Any
+    lengths: Any
+
+
+@dataclass
+class _Forest:
+    """A list of decision trees that differ in their nodes and seeds alone, their nodes end to end.
+
+    ``first`` is one of them without nodes; ``nodes`` and ``values`` are as scikit-learn pickles
+    them, ``counts`` tells how many each tree has.
+    """
+
+    first: Any
+    seeds: str
+    nodes: Any
+    values: Any
+    counts: Any
+    depths: Any
+    n_classes: Any
+
+
 # Trust ---------------------------------------------------------------------------------------
 
 # Parts of samplers that are walked into, as estimators are.
@@ -122,6 +148,8 @@ _TRUSTED = [
             _Dict,
             _Objects,
             _Frame,
+            _Arrays,
+            _Forest,
         )
     ),
     "nngmix.detectors.outlier_scores.OutlierScores",
@@ -488,6 +516,14 @@ class _Packer:
             if all(type(key) is str for key in value):
                 return kind(**{key: self.pack(item) for key, item in value.items()})
             return _Dict(self._pack_items(list(value)), self._pack_items(list(value.values())))
+        if kind is list and len(value) > 1:
+            if all(type(item) is np.ndarray and item.ndim == 1 for item in value):
+                if len({item.dtype for item in value}) == 1 and value[0].dtype != object:
+                    return _Arrays(np.concatenate(value), np.array([len(item) for item in value]))
+            elif all(type(item) is type(value[0]) and hasattr(item, "tree_") for item in value):
+                forest = self._pack_forest(value)
+                if forest is not None:
+                    return forest
         if kind in (list, tuple):
             return kind(self.pack(item) for item in value)
         if kind is np.ndarray and value.dtype == object:
@@ -506,6 +542,34 @@ class _Packer:
         for name, item in state.items():
             shell.__dict__[name] = self.pack(item)
         return shell
+
+    def _pack_forest(self, trees: list[Any]) -> _Forest | None:
+        """Put trees end to end; None if they differ in more than nodes and seeds."""
+        own = ("tree_", "random_state")
+        shared = {name: item for name, item in vars(trees[0]).items() if name not in own}
+        grown = [tree.tree_ for tree in trees]
+        for tree in trees:
+            rest = {name: item for name, item in vars(tree).items() if name not in own}
+            if type(tree.tree_) is not Tree or rest.keys() != shared.keys():
+                return None
+            if type(tree.random_state) not in _PLAIN:
+                return None
+            if not all(np.array_equal(rest[name], shared[name]) for name in shared):
+                return None
+            if not np.array_equal(tree.tree_.n_classes, grown[0].n_classes):
+                return None
+        states = [tree.__getstate__() for tree in grown]
+        first = object.__new__(type(trees[0]))
+        vars(first).update(shared)
+        return _Forest(
+            self.pack(first),
+            json.dumps([tree.random_state for tree in trees]),
+            np.concatenate([state["nodes"] for state in states]),
+            np.concatenate([state["values"] for state in states]),
+            np.array([state["node_count"] for state in states]),
+            np.array([state["max_depth"] for state in states]),
+            grown[0].n_classes,
+        )
 
     def _pack_items(self, items: list[Any]) -> Any:
         # As one text where that is exact: a column may have very many categories.
@@ -705,6 +769,12 @@ class _Unpacker:
             for place, item in zip(np.ndindex(array.shape), items, strict=True):
                 array[place] = item
             return array
+        if kind is _Arrays:
+            if value.lengths.sum() != len(value.whole):
+                raise ValueError("arrays do not fill their lengths")
+            return [part.copy() for part in _cut(value.whole, value.lengths)]
+        if kind is _Forest:
+            return self._unpack_forest(value)
         if kind is _Frame:
             return _read_frame(value)
         if kind is _Part:
@@ -714,6 +784,28 @@ class _Unpacker:
         elif isinstance(value, (BaseEstimator, *_PIECES)):
             self._unpack_object(value)
         return value
+
+    def _unpack_forest(self, forest: _Forest) -> list[Any]:
+        first = self.unpack(forest.first)
+        seeds, counts, depths = json.loads(forest.seeds), forest.counts, forest.depths.tolist()
+        if not isinstance(first, BaseDecisionTree) or counts.sum() != len(forest.nodes):
+            raise ValueError("a forest's trees do not take up its nodes")
+        trees = []
+        for seed, nodes, values, depth in zip(
+            seeds,
+            _cut(forest.nodes, counts),
+            _cut(forest.values, counts),
+            depths,
+            strict=True,
+        ):
+            tree = Tree(int(first.n_features_in_), forest.n_classes, int(first.n_outputs_))
+            tree.__setstate__(
+                {"max_depth": depth, "node_count": len(nodes), "nodes": nodes, "values": values}
+            )
+            _check_tree(tree)
+            trees.append(object.__new__(type(first)))
+            vars(trees[-1]).update(vars(first), random_state=seed, tree_=tree)
+        return trees
 
     def _unpack_object(self, value: Any) -> None:
         self._done[id(value)] = (value, value)
@@ -747,6 +839,12 @@ class _Unpacker:
 
     def _unpack_items(self, items: Any) -> list[Any]:
         return json.loads(items) if isinstance(items, str) else [self.unpack(i) for i in items]
+
+
+def _cut(whole: Any, lengths: Any) -> list[Any]:
+    if lengths.min() < 0:
+        raise ValueError("a length below zero")
+    return np.split(whole, np.cumsum(lengths)[:-1])
 
 
 def _check_tree(tree: Tree) -> None:
