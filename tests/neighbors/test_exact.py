@@ -15,7 +15,7 @@ def products(request):
     """Run every test with each kind of product, whatever this processor is quicker in."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "numpy":
-            patch.setattr(exact, "_coarse_kinds", lambda plain, work: [])
+            patch.setattr(exact, "_coarse_kinds", lambda work: [])
         else:
             pytest.importorskip("torch", reason="torch is not installed (extra 'deep')")
             from nngmix.neighbors import bfloat16, int8

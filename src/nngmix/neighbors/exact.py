@@ -502,14 +502,15 @@ def expect_work(work: int) -> None:
     --------
     >>> expect_work(500 * 1_000_000 * 32)
     """
+    # Here and not in the first search: what is quicker is measured while nothing else runs.
+    _coarse_kinds(work)
+
+
+def _coarse_kinds(work: int) -> list[Kind]:
+    """Offer products of few digits, where torch is loaded or this process has work worth it."""
     global _work_so_far
     _work_so_far += work
-
-
-def _coarse_kinds(plain: bool, work: int) -> list[Kind]:
-    """Offer products of few digits, where torch is loaded or this process has work worth it."""
-    expect_work(work)
-    if not plain or ("torch" not in sys.modules and _work_so_far < _WORTH_TORCH):
+    if "torch" not in sys.modules and _work_so_far < _WORTH_TORCH:
         return []
     try:
         from nngmix.neighbors import bfloat16, int8
@@ -544,7 +545,8 @@ class Search:
             self.index[:, :there] = -1 - np.arange(there)
         self.endless = np.flatnonzero(np.isinf(self.distance[:, -1]))
         self.plain = not metric.categorical.any() and not np.isnan(queries).any()
-        self.kinds = _coarse_kinds(self.plain, queries.size * len(rows)) + _exact_kinds(self.plain)
+        coarse = _coarse_kinds(queries.size * len(rows)) if self.plain else []
+        self.kinds = coarse + _exact_kinds(self.plain)
         self.products: dict[Kind, Any] = {}
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0

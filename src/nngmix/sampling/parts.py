@@ -580,8 +580,9 @@ class FileReader:
         if not self.searches:
             builder.n_unlabelled = survey.n_unlabelled
             return builder, survey.table
-        expect_work(len(survey.anomalies) * survey.n_unlabelled * len(self.features))
         needs = builder.needs
+        if needs.neighbors and not builder.scale.categorical.any():
+            expect_work(len(survey.anomalies) * survey.n_unlabelled * len(self.features))
         # A part a thread, from the file to its neighbours, beats all threads on one part: none
         # waits for another. Other engines and devices have threads of their own, and where there
         # are few parts each is shared.
