@@ -24,6 +24,7 @@ def products(request):
             patch.setattr(int8, "pays", lambda: request.param == "int8")
             # Small tables too are to have a block after the first, which has no limits yet.
             patch.setattr(exact, "_FIRST_ROWS", 16)
+            patch.setattr(exact, "_EARLY_ROWS", 16)
         yield request.param
 
 

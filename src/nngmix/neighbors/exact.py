@@ -40,8 +40,8 @@ _QUERIES = 1024
 _TILE_CELLS = 1 << 20
 # Cells of a block of rows made ready for the product: half of what a core's cache holds.
 _BLOCK_CELLS = 1 << 18
-# Rows that the first limits come from.
-_FIRST_ROWS = 1024
+# Rows that the first limits come from, and those whose limits are still poor.
+_FIRST_ROWS, _EARLY_ROWS = 1 << 10, 1 << 14
 # Multiplications below which starting threads costs more than it saves.
 _WORTH_THREADS = 1 << 26
 # Categories told apart in the product; those beyond share a place and are told apart afterwards.
@@ -538,6 +538,7 @@ class Search:
         self.distance = np.full((n, k), np.inf)
         self.key = np.full((n, k), _NO_KEY)
         self.index = np.full((n, k), np.iinfo(np.int64).max)
+        self.continued = known is not None
         if known is not None:
             there = min(k, known.index.shape[1])
             self.distance[:, :there] = known.distance[:, :there]
@@ -551,7 +552,7 @@ class Search:
         self.waiting: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
         self.n_waiting = 0
         self.n_settled = self.n_scanned = self.n_distrusted = 0
-        self.n_cells = self.n_wasted = self.n_windows = 0
+        self.n_cells = self.n_near = self.n_wasted = 0
         self.lock = threading.RLock()
         self.scratch = Scratch()
 
@@ -585,6 +586,7 @@ class Search:
             distance[part] = self.metric.measure(self.queries[query[part]], self.rows[row[part]])
         with self.lock:
             near = distance <= self.distance[query, -1]
+            self.n_near += int(np.count_nonzero(near))
             self.n_wasted += len(near) - int(np.count_nonzero(near))
             self._keep(query[near], row[near], distance[near])
 
@@ -667,9 +669,12 @@ class Search:
     def scan(self, start: int, stop: int) -> None:
         """Nominate from one block of rows."""
         block = self.rows[start:stop]
-        self.n_scanned += 1
-        product, vectors = self._choose(block, self.kinds)
+        # As long as limits are poor, few digits nominate several times as many.
+        early = start < _EARLY_ROWS and not self.continued
+        kinds = _exact_kinds(self.plain) if early else self.kinds
+        product, vectors = self._choose(block, kinds)
         for first in range(0, len(self.queries), _QUERIES):
+            self.n_scanned += 1
             last = min(first + _QUERIES, len(self.queries))
             kind = type(product), product.dtype
             row, query = product.candidates(vectors, first, last, self.scratch)
@@ -681,22 +686,20 @@ class Search:
                 row, query = np.divmod(places_of(hit), last - first)
                 query += first
                 # Other vectors may have taken the place of these.
-                product, vectors = self._choose(block, self.kinds)
+                product, vectors = self._choose(block, kinds)
             self.wait(query, row + start)
         self._look_at_waste((stop - start) * len(self.queries))
 
     def _look_at_waste(self, n_cells: int) -> None:
-        """Give up few digits where they nominate many rows that are not near."""
+        """Give up few digits where they nominate many more rows than are near."""
         with self.lock:
             self.n_cells += n_cells
             if self.n_cells < _WINDOW:
                 return
-            # In the first window it is poor limits that nominate them.
-            wasteful = self.n_wasted * _WASTE > self.n_cells and self.n_windows > 0
+            wasteful = self.n_wasted > max(self.n_cells / _WASTE, 8 * self.n_near)
             if wasteful and self.kinds[0] not in _exact_kinds(self.plain):
                 self.kinds = self.kinds[1:]
-            self.n_windows += 1
-            self.n_cells = self.n_wasted = 0
+            self.n_cells = self.n_near = self.n_wasted = 0
 
     def _hits(self, tile: NDArray[Any], start: int, first: int) -> NDArray[np.bool_]:
         hit = np.less(tile, 0, out=self.scratch.array("hit", tile.shape, np.bool_))
