@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
@@ -553,9 +552,6 @@ class AutoDetector(BaseDetector):
 
     def _share(self) -> float:
         return float(self.quality_.share)
-
-    def _threads(self) -> int:
-        return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
 
 def _tell_quality(quality: Any) -> Iterator[str]:

@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.random import Generator, RandomState
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -311,9 +310,6 @@ class BaggedTrees(BaseDetector):
         with ThreadPoolExecutor(self._threads()) as pool:
             list(pool.map(run, range(0, len(X), size)))
         return total
-
-    def _threads(self) -> int:
-        return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
 
 class _Rows:

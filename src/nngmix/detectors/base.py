@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import narwhals as nw
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import (
@@ -99,6 +100,7 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
 
     class_weight: dict[int, float] | Literal["balanced"] | None
     contamination: float | Literal["auto"]
+    n_jobs: int | None
     # Only declared: `predict_proba` exists where a subclass defines it.
     _probability: Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -218,6 +220,10 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+    def _threads(self) -> int:
+        """Count the threads that `n_jobs` asks for; None asks for all cores."""
+        return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
     def _require(self) -> None:
         """Raise ImportError where a package that the detector wraps is missing."""

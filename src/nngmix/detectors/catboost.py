@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
@@ -172,9 +171,6 @@ class CatBoost(BaseDetector):
 
     def _probability(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.model_.predict_proba(X, thread_count=self._threads())
-
-    def _threads(self) -> int:
-        return -1 if self.n_jobs is None else effective_n_jobs(self.n_jobs)
 
 
 class _Watcher:

@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
@@ -190,9 +189,6 @@ class XGBOD(BaseDetector):
             both = np.hstack([block, self.outlier_scores_.transform(block)])
             probability[start : start + _BLOCK] = self.model_.predict_proba(both)
         return probability
-
-    def _threads(self) -> int:
-        return effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs)
 
 
 def _watcher(advance: Advance) -> Any:
