@@ -616,10 +616,10 @@ class FileReader:
                 found = list(pool.map(work, range(n_threads)))
             finally:
                 stop.set()
-        for mine, table in found:
-            builder = builder.join(mine)
-            survey = replace(survey, table=survey.table.join(table))
-        return builder, survey.table
+        table = survey.table
+        for searched, read in found:
+            builder, table = builder.join(searched), table.join(read)
+        return builder, table
 
     def _search(
         self, parts: Iterable[Part], builder: PoolBuilder, table: Table
