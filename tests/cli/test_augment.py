@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import textwrap
 import tempfile
 import time
 import xml.etree.ElementTree as ET
@@ -853,9 +854,45 @@ class TestInterruption:
         elif name == "SIGTERM":
             assert (process.returncode, err) == (128 + signal.SIGTERM, "")
         else:
-            assert process.returncode == 130
-            assert err == "nngmix: interrupted; unfinished output was removed.\n"
+            told = "nngmix: interrupted; unfinished output was removed.\n"
+            assert (process.returncode, err) == (130, told)
         assert after == before
+
+    def test_threads_of_a_library_go_on(self, folder: Path) -> None:
+        # Each thread of Arrow's that reads these wants the interpreter again and again.
+        script = """
+            import io, time
+            import pyarrow as pa, pyarrow.csv as pa_csv
+            from nngmix.cli import files, main
+
+            class Endless(io.RawIOBase):
+                def readable(self):
+                    return True
+
+                def read(self, size=-1):
+                    time.sleep(0.002)
+                    return b"a,b\\n1,2\\n"[:size]
+
+            def interrupted(*args):
+                for _ in range(8):
+                    text = pa.PythonFile(Endless(), "r")
+                    readers.append(pa_csv.open_csv(text, pa_csv.ReadOptions(block_size=64)))
+                raise KeyboardInterrupt
+
+            readers = []
+            files.peek = interrupted
+            main()
+        """
+        args = ("augment", "in.csv", "--label", "fraud", "--output", "out.csv")
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), *args],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        told = "nngmix: interrupted; unfinished output was removed.\n"
+        assert (done.returncode, done.stderr) == (130, told)
 
     def test_signal_before_the_write(self, folder: Path) -> None:
         script = (

@@ -1,5 +1,7 @@
 """The command line's root: it only knows the commands, which load what they need when called."""
 
+import atexit
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -64,4 +66,14 @@ def main() -> None:
         # nohup ignores SIGHUP, and shall have its way.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)
-    app(prog_name="nngmix")
+    try:
+        app(prog_name="nngmix")
+    except SystemExit as ended:
+        if not isinstance(ended.code, int) or ended.code == 0:
+            raise
+        # What ended early has cleaned up, but libraries may have threads at work still. One that
+        # wants the interpreter while that ends would take the process down (SIGABRT): leave first.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code)

@@ -740,8 +740,9 @@ def _ahead(source: Generator[T, None, None], n: int) -> Generator[T, None, None]
             source.close()
 
     thread = threading.Thread(target=work, name="nngmix-read", daemon=True)
-    thread.start()
     try:
+        # An interruption may come while the thread starts; then, too, it must stop.
+        thread.start()
         while True:
             item, error = items.get()
             if error is not None:
@@ -758,4 +759,5 @@ def _ahead(source: Generator[T, None, None], n: int) -> Generator[T, None, None]
     finally:
         stop.set()
         permits.release()
-        thread.join()
+        with contextlib.suppress(RuntimeError):  # it did not start
+            thread.join()
