@@ -5,8 +5,8 @@ import signal
 import struct
 import subprocess
 import sys
-import textwrap
 import tempfile
+import textwrap
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
