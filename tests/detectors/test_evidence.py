@@ -16,6 +16,7 @@ from nngmix.detectors.evidence import (
     in_words,
     measure_quality,
     weigh,
+    weigh_without,
 )
 
 scores = arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6))
@@ -67,6 +68,20 @@ def test_evidence_outweighs_expectation_with_its_number():
     # Only how weights compare counts.
     uneven = np.array([1.0, 3.0])
     assert weigh(trust, uneven, np.array([3.0, 1.0])) == weigh(trust, uneven, np.array([6.0, 2.0]))
+
+
+@given(
+    arrays(float, st.integers(2, 8), elements=st.floats(-4, 8) | st.just(np.nan)),
+    st.integers(0, 2**31),
+)
+def test_weights_without_an_anomaly_are_those_of_the_others(found, seed):
+    trust = Trust(2.0, 1.5)
+    weights = np.random.default_rng(seed).uniform(0.5, 2, len(found))
+    weights /= weights.mean()
+    for left_out, weight in enumerate(weigh_without(trust, found, weights)):
+        # What is unknown counts nothing: the others keep what they count.
+        others = np.where(np.arange(len(found)) == left_out, np.nan, found)
+        assert weight == pytest.approx(weigh(trust, others, weights)[0])
 
 
 def draw(n_unlabelled, n_labels, share, distance, seed):

@@ -24,6 +24,7 @@ from nngmix.detectors.evidence import (
     in_words,
     measure_quality,
     weigh,
+    weigh_without,
 )
 from nngmix.detectors.progress import progress
 from nngmix.detectors.views import Coordinates, Lesson, Table, make_views
@@ -44,6 +45,8 @@ TRUST = {
     "isolation": Trust(0.25, 1.0),
     "distance": Trust(0.25, 0.8),
     "white distance": Trust(0.25, 0.8),
+    "local distance": Trust(0.25, 0.6),
+    "white local distance": Trust(0.25, 0.6),
     "weighted distance": Trust(0.5, 0.9),
     "white nearness": Trust(1, 1.4),
     "weighted nearness": Trust(4, 1.5),
@@ -58,6 +61,8 @@ _WORDS = {
     "isolation": "how few random cuts set a row apart; without labels",
     "distance": "how far away other rows are; without labels",
     "white distance": "such a distance, correlated columns counting once; without labels",
+    "local distance": "farther from its neighbours than they from theirs; without labels",
+    "white local distance": "the same, correlated columns counting once; without labels",
     "weighted distance": "such a distance, in the columns that the trees use",
     "weighted nearness": "nearer to a labelled anomaly than to others, in columns the trees use",
     "white nearness": "such nearness, correlated columns counting once",
@@ -72,7 +77,7 @@ class LabelsWarning(UserWarning):
 class AutoDetector(BaseDetector):
     """Several views of the rows, weighed by the labels there are. There is nothing to choose.
 
-    Ten views score every row: bagged trees of three kinds, distances to unlabelled rows and to
+    Twelve views score every row: bagged trees of three kinds, distances to unlabelled rows and to
     labelled anomalies in three metrics, kernels, an isolation forest. Each says how anomalous the
     labelled anomalies would seem to it, had they not been labelled. What it says counts the more,
     the higher that is: with one label all stand near what was expected of them beforehand, with
@@ -342,6 +347,7 @@ class AutoDetector(BaseDetector):
         self.n_trees_ = n_trees
         self.left_out_: list[str] = []
         longest = scoring = 0.0
+        some = lesson.unlabelled.rows(slice(2000))
         with progress("AutoDetector", len(views), self.verbose) as advance:
             for (name, view), seed in zip(views.items(), seeds, strict=True):
                 begun = time.perf_counter()
@@ -355,9 +361,8 @@ class AutoDetector(BaseDetector):
                 found = view.learn(lesson)
                 longest = max(longest, time.perf_counter() - begun)
                 if self.time_limit is not None and n_rest:
-                    some = lesson.unlabelled.rows(slice(2000))
                     again = time.perf_counter()
-                    view.score(some)
+                    some.scores[name] = view.score(some)
                     taken = (time.perf_counter() - again) * n_rest / len(some)
                     if name != "trees" and expected + taken > self.time_limit:
                         self.left_out_.append(name)
@@ -385,14 +390,18 @@ class AutoDetector(BaseDetector):
 
     def _combine(self, lesson: Lesson) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Combine the views' honest scores of the unlabelled rows and of the anomalies."""
-        both: list[NDArray[np.float64]] = []
-        for which in (0, 1):
-            parts = [
-                self.weights_[name] * self.scales_[name].transform(lesson.scores[name][which])
-                for name in self.views_
-            ]
-            both.append(np.sum(parts, axis=0))
-        return both[0], both[1]
+        ours, theirs, weights = [], [], []
+        for name, found in lesson.scores.items():
+            normal = [self.scales_[name].transform(scores) for scores in found]
+            ours.append(self.weights_[name] * normal[0])
+            theirs.append(normal[1])
+            weights.append(weigh_without(TRUST[name], normal[1], lesson.weights[1]))
+        # The weights, too, are those that there would be without the anomaly.
+        without = np.array(weights)
+        nothing = ~without.any(axis=0)
+        without[:, nothing] = np.array([[TRUST[name].weight] for name in lesson.scores])
+        without /= without.sum(axis=0)
+        return np.sum(ours, axis=0), np.sum(without * np.array(theirs), axis=0)
 
     def _judge(
         self,

@@ -1,5 +1,6 @@
 """Bagged trees: many small trees, each on the labelled anomalies and a few unlabelled rows."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -23,6 +24,23 @@ _LEVELS = 20
 # Cells that the trees take at a time: they stay in the cache until the last tree has seen them. But
 # of too few rows a tree would not stay there.
 _BLOCK_CELLS, _BLOCK_ROWS = 1 << 19, 1 << 10
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the trees of a group are to leave out, and how they draw.
+
+    Attributes
+    ----------
+    left_out : ndarray of shape (n_left_out,)
+        Places of labelled anomalies among the training rows.
+    weights : ndarray of shape (n_samples,)
+        Weights of the training rows, above zero.
+    """
+
+    left_out: NDArray[np.intp]
+    weights: NDArray[np.float64]
+
 
 _TREES = {"random": ExtraTreeClassifier, "best": DecisionTreeClassifier}
 
@@ -77,6 +95,8 @@ class BaggedTrees(BaseDetector):
         The trees. They take rows in single precision.
     estimators_samples_ : list of ndarray
         The training rows that each tree saw, by their places in ascending order.
+    n_groups_ : int
+        Groups of trees: those whose places differ by a multiple of it saw the same anomalies.
     oob_ : ndarray of shape (n_samples,), bool
         Which of ``decision_scores_`` are out of bag: from trees that did not see the row. False
         for a lone labelled anomaly, and for rows that every tree saw.
@@ -200,6 +220,35 @@ class BaggedTrees(BaseDetector):
         tags.input_tags.allow_nan = True
         return tags
 
+    # Groups and weights for each, where they are not to be dealt and the weights not all `fit`'s.
+    _shares: list[Share] | None = None
+
+    def fit_shares(
+        self, X: NDArray[Any], y: NDArray[np.intp], shares: list[Share]
+    ) -> "BaggedTrees":
+        """Fit on groups of anomalies that are dealt already, each with weights of its own.
+
+        Not part of the public surface: :class:`~nngmix.detectors.AutoDetector` needs it.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            The rows.
+        y : ndarray of shape (n_samples,)
+            1 for labelled anomalies, 0 for unlabelled rows.
+        shares : list of Share
+            No more than trees, or some of them have none.
+
+        Returns
+        -------
+        self : BaggedTrees
+        """
+        self._shares = shares
+        try:
+            return self.fit(X, y)
+        finally:
+            del self._shares
+
     def _fit(
         self, X: NDArray[Any], y: NDArray[np.intp], sample_weight: NDArray[Any] | None
     ) -> None:
@@ -208,12 +257,13 @@ class BaggedTrees(BaseDetector):
         deal, *seeds = np.random.SeedSequence(seed_from(self.random_state)).spawn(
             1 + self.n_estimators
         )
-        rows = _Rows(X, y, sample_weight)
-        groups = self._groups(rows, np.random.default_rng(deal))
+        groups = self._groups(_Rows(X, y, sample_weight), np.random.default_rng(deal))
+
+        self.n_groups_ = len(groups)
 
         def grow(number: int) -> tuple[Any, NDArray[np.intp]]:
             rng = np.random.default_rng(seeds[number])
-            return self._grow(rows, groups[number % len(groups)], rng)
+            return self._grow(groups[number % len(groups)], rng)
 
         self.estimators_: list[Any] = []
         self.estimators_samples_: list[NDArray[np.intp]] = []
@@ -230,6 +280,13 @@ class BaggedTrees(BaseDetector):
 
     def _groups(self, rows: "_Rows", rng: Generator) -> list["_Group"]:
         """Deal the labelled anomalies to groups, and prepare what the trees of each need."""
+        if self._shares is not None:
+            return [
+                self._group(
+                    rows.weighed(share.weights), np.setdiff1d(rows.anomalies, share.left_out)
+                )
+                for share in self._shares
+            ]
         n_anomalies = len(rows.anomalies)
         n_groups = min(_GROUPS, self.n_estimators)
         if n_groups == 1 or n_anomalies == 1:
@@ -239,7 +296,7 @@ class BaggedTrees(BaseDetector):
 
     def _group(self, rows: "_Rows", anomalies: NDArray[np.intp]) -> "_Group":
         if self.sampler is None:
-            return _Group(anomalies)
+            return _Group(rows, anomalies)
         noise = isinstance(self.sampler, str)
         sampler = GaussianNoise(multiplier=1, sigma=0.1) if noise else clone(self.sampler)
         X = np.concatenate([rows.X[rows.unlabelled], rows.X[anomalies]])
@@ -249,11 +306,11 @@ class BaggedTrees(BaseDetector):
         sampler.fit(X, np.repeat([0, 1], [len(rows.unlabelled), len(anomalies)]))
         if threaded:  # from here on the trees have the threads
             sampler.set_params(n_jobs=1)
-        return _Group(anomalies, sampler, _join_levels(rows.levels, rows.X[anomalies]))
+        return _Group(rows, anomalies, sampler, _join_levels(rows.levels, rows.X[anomalies]))
 
-    def _grow(self, rows: "_Rows", group: "_Group", rng: Generator) -> tuple[Any, NDArray[np.intp]]:
+    def _grow(self, group: "_Group", rng: Generator) -> tuple[Any, NDArray[np.intp]]:
         """Grow a tree; return it and the places of the training rows that it saw."""
-        anomalies = group.anomalies
+        rows, anomalies = group.rows, group.anomalies
         drawn = rows.draw(max(self.min_unlabelled, len(anomalies)), rng)
         tree = _TREES[self.splitter](
             max_features=self.max_features,
@@ -288,10 +345,13 @@ class BaggedTrees(BaseDetector):
         return np.column_stack([1 - scores, scores])
 
     def _sum_votes(
-        self, X: NDArray[Any], seen: list[NDArray[np.intp]] | None = None
+        self,
+        X: NDArray[Any],
+        seen: list[NDArray[np.intp]] | None = None,
+        estimators: list[Any] | None = None,
     ) -> NDArray[np.float64]:
         """Sum the trees' shares of anomalies; those in `seen` have no vote on the rows they saw."""
-        trees = [tree.tree_ for tree in self.estimators_]
+        trees = [tree.tree_ for tree in (estimators or self.estimators_)]
         shares = [np.ascontiguousarray(tree.value[:, 0, 1]) for tree in trees]
         total = np.zeros(len(X))
         size = max(_BLOCK_ROWS, _BLOCK_CELLS // X.shape[1])
@@ -326,13 +386,21 @@ class _Rows:
         self._chance: NDArray[np.float64] | None = None
         self._weight: NDArray[np.float64] | None = None
         if sample_weight is not None:
-            weight = sample_weight.astype(np.float64)
-            chance = weight[self.unlabelled]
-            if (chance != chance[0]).any():
-                self._chance = chance / chance.max()
-            # By chances alone a weight of all unlabelled rows, such as that of their class, would
-            # be without effect: so the anomalies are weighed against them.
-            self._weight = weight / chance.mean()
+            self._weigh(sample_weight.astype(np.float64))
+
+    def _weigh(self, weight: NDArray[np.float64]) -> None:
+        chance = weight[self.unlabelled]
+        if (chance != chance[0]).any():
+            self._chance = chance / chance.max()
+        # By chances alone a weight of all unlabelled rows, such as that of their class, would
+        # be without effect: so the anomalies are weighed against them.
+        self._weight = weight / chance.mean()
+
+    def weighed(self, weight: NDArray[np.float64]) -> "_Rows":
+        """Take the same rows with other weights."""
+        rows = copy.copy(self)
+        rows._weigh(weight)
+        return rows
 
     def draw(self, n: int, rng: Generator) -> NDArray[np.intp]:
         """Draw unlabelled rows without replacement: their places."""
@@ -360,6 +428,7 @@ class _Rows:
 class _Group:
     """What trees that see the same labelled anomalies have in common."""
 
+    rows: "_Rows"
     anomalies: NDArray[np.intp]
     sampler: Any = None
     levels: dict[int, NDArray[Any]] = field(default_factory=dict)

@@ -121,12 +121,35 @@ def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
     mean : float
         The average that it follows from.
     """
-    known = ~np.isnan(found)
-    weights = weights / weights.mean()
-    count = float(weights[known].sum())
-    total = float((np.clip(found[known], -2.0, 4.0) * weights[known]).sum())
-    mean = (total + _EXPECTED_COUNTS * trust.expected) / (count + _EXPECTED_COUNTS)
+    count, total = _tally(found, weights)
+    mean = float(total.sum() + _EXPECTED_COUNTS * trust.expected)
+    mean /= float(count.sum()) + _EXPECTED_COUNTS
     return trust.weight * max(mean / trust.expected, 0.0) ** 2, mean
+
+
+def weigh_without(trust: Trust, found: Floats, weights: Floats) -> Floats:
+    """Weigh a view as if an anomaly had not been labelled: each in its turn.
+
+    Parameters
+    ----------
+    trust, found, weights
+        As in :func:`weigh`.
+
+    Returns
+    -------
+    ndarray of shape (n_anomalies,)
+        The weight without that anomaly.
+    """
+    count, total = _tally(found, weights)
+    mean = total.sum() - total + _EXPECTED_COUNTS * trust.expected
+    mean /= count.sum() - count + _EXPECTED_COUNTS
+    return trust.weight * np.maximum(mean / trust.expected, 0.0) ** 2
+
+
+def _tally(found: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Tell of each anomaly how much it counts, and what it adds up to."""
+    count = np.where(np.isnan(found), 0.0, weights / weights.mean())
+    return count, count * np.clip(np.nan_to_num(found), -2.0, 4.0)
 
 
 _EXPECTED_COUNTS = 6.0

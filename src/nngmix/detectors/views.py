@@ -31,7 +31,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
 
-from nngmix.detectors.bagged_trees import BaggedTrees
+from nngmix.detectors.bagged_trees import BaggedTrees, Share
 
 Floats = NDArray[np.float64]
 Splitter = Literal["random", "best"]
@@ -42,6 +42,22 @@ _FARTHEST = 8.0
 _AXES, _SHARE = 200, 1e-4
 # Groups in which labelled anomalies are left out, where a view has no such groups of its own.
 _GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The unlabelled rows near to other rows.
+
+    Attributes
+    ----------
+    reaches : dict of int to ndarray of shape (n_rows,)
+        Distance to the how manieth nearest.
+    places : ndarray of shape (n_rows, 5)
+        Which the five nearest are; fewer columns where there are fewer rows.
+    """
+
+    reaches: dict[int, Floats]
+    places: NDArray[np.intp]
 
 
 @dataclass
@@ -58,16 +74,15 @@ class Table:
         On the principal axes of the unlabelled rows, each of unit variance.
     scores : dict of str to ndarray
         What views have said of these rows already, by their names.
-    reaches : dict of (str, bool) to dict of int to ndarray
-        Distances to unlabelled rows that were measured already: in which coordinates, weighted or
-        not, to the how manieth nearest.
+    surroundings : dict of (str, bool) to Surroundings
+        What was measured already: in which coordinates, weighted or not.
     """
 
     raw: NDArray[Any]
     standard: Floats
     white: Floats
     scores: dict[str, Floats] = field(default_factory=dict)
-    reaches: dict[tuple[str, bool], dict[int, Floats]] = field(default_factory=dict)
+    surroundings: dict[tuple[str, bool], Surroundings] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -182,7 +197,10 @@ class Trees(BaseEstimator):
     """
 
     # Views whose scores become columns.
-    _UNUSUAL: ClassVar[tuple[str, ...]] = ("distance", "white distance", "isolation")
+    _UNUSUAL: ClassVar[tuple[str, ...]] = (
+        *("distance", "white distance", "isolation"),
+        *("local distance", "white local distance"),
+    )
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -200,15 +218,16 @@ class Trees(BaseEstimator):
         y = np.repeat([0, 1], [n_unlabelled, n_anomalies])
         X = np.concatenate([lesson.unlabelled.raw, lesson.anomalies.raw])
         fewest = 30
+        n_trees = lesson.n_trees // len(self.splitters)
+        shares: list[Share] | None = None
         if self.second:
             fewest = 60
-            suspicion, _ = lesson.scores["trees"]
-            weights = weights.copy()
-            weights[:n_unlabelled] *= np.maximum(1 - suspicion, 1e-3) ** 2
+            shares = _doubt(lesson, weights)
+            n_trees = max(n_trees, len(shares))
             self.unusual_ = {name: lesson.learned[name] for name in self._UNUSUAL}
             self.levels_ = {name: np.sort(lesson.scores[name][0]) for name in self._UNUSUAL}
             columns = [
-                _shares(self.levels_[name], np.concatenate(lesson.scores[name]))
+                _ranks(self.levels_[name], np.concatenate(lesson.scores[name]))
                 for name in self._UNUSUAL
             ]
             X = np.column_stack([X, *columns])
@@ -216,27 +235,50 @@ class Trees(BaseEstimator):
         total = np.zeros(len(X))
         for number, splitter in enumerate(self.splitters):
             forest = BaggedTrees(
-                n_estimators=max(2, lesson.n_trees // len(self.splitters)),
+                n_estimators=max(2, n_trees),
                 min_unlabelled=fewest,
                 splitter=splitter,
                 n_jobs=lesson.n_jobs,
                 random_state=lesson.seed + number,
-            ).fit(X, y, None if (weights == weights[0]).all() else weights)
+            )
+            if shares is not None:
+                forest.fit_shares(X, y, shares)
+            else:
+                forest.fit(X, y, None if (weights == weights[0]).all() else weights)
             total += forest.decision_scores_
             del forest.decision_scores_, forest.labels_
             self.forests_.append(forest)
         total /= len(self.forests_)
-        own = total[n_unlabelled:]
+        ours, theirs = total[:n_unlabelled], total[n_unlabelled:]
         if n_anomalies == 1:
-            own = np.full(1, np.nan)
-        return total[:n_unlabelled], own
+            return ours, np.full(1, np.nan)
+        return ours, self._level(X, ours, theirs)
+
+    def _level(self, X: NDArray[Any], ours: Floats, theirs: Floats) -> Floats:
+        """Put the anomalies' scores, each by the trees of a group, on the scale of all trees.
+
+        A few trees err more than all do. So an anomaly is ranked among what the same trees say of
+        the unlabelled rows, and takes the score that has this rank by all trees.
+        """
+        rows, ordered = X[: len(ours)], np.sort(ours)
+        leveled = theirs.copy()
+        for group, left_out in enumerate(_left_out(self.forests_[0], len(rows), len(theirs))):
+            votes = [_group_scores(forest, rows, group) for forest in self.forests_]
+            same = np.sort(np.mean(votes, axis=0))
+            same = same[~np.isnan(same)]
+            found = theirs[left_out]
+            if len(left_out) and len(same):
+                rank = np.searchsorted(same, found) + np.searchsorted(same, found, "right")
+                scores = np.quantile(ordered, rank / (2 * len(same)))
+                leveled[left_out] = np.where(rank == 2 * len(same), np.fmax(scores, found), scores)
+        return leveled
 
     def score(self, table: Table) -> Floats:
         """Score rows: the share of trees that take them for anomalies."""
         X = table.raw
         if self.second:
             columns = [
-                _shares(
+                _ranks(
                     self.levels_[name],
                     table.scores[name] if name in table.scores else view.score(table),
                 )
@@ -270,6 +312,10 @@ class Isolation(BaseEstimator):
 class Distance(BaseEstimator):
     """Distance to the k-th nearest unlabelled row. It uses no labels unless it is weighted.
 
+    Compared with the like distances of the nearest rows themselves it is Schubert, Zimek and
+    Kriegel's simplified local outlier factor, "Local outlier detection reconsidered", Data Mining
+    and Knowledge Discovery 28, 2014: low where all rows are far apart.
+
     Parameters
     ----------
     space : "standard" or "white", default="standard"
@@ -280,22 +326,28 @@ class Distance(BaseEstimator):
         Whether columns count by how much the trees use them.
     nearness : bool, default=False
         Whether to compare it, as a ratio, with the distance to the nearest labelled anomaly.
+    local : bool, default=False
+        Whether to compare it, as a ratio, with the five nearest rows' own distance to their fifth.
     """
 
     # All k that are used: they are found in one search.
-    _NEIGHBORS = (10, 30)
+    _NEIGHBORS = (5, 6, 10, 30)
+    # Of so many neighbours it is kept which they are.
+    _FEW = 5
 
     def __init__(
         self,
         space: str = "standard",
-        n_neighbors: Literal[10, 30] = 10,
+        n_neighbors: Literal[5, 10, 30] = 10,
         weighted: bool = False,
         nearness: bool = False,
+        local: bool = False,
     ) -> None:
         self.space = space
         self.n_neighbors = n_neighbors
         self.weighted = weighted
         self.nearness = nearness
+        self.local = local
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -335,26 +387,48 @@ class Distance(BaseEstimator):
         if weights is None:
             weights = self.weights_
         floor = 1e-3 * np.sqrt(len(weights))
-        # Two views may ask for the same distances.
-        reaches = table.reaches.setdefault((self.space, self.weighted), {})
-        if self.n_neighbors not in reaches:
-            reaches.update(self._measure(table, weights, own))
-        score = np.log(reaches[self.n_neighbors] + floor)
+        # Views share what is measured once.
+        near = table.surroundings.get((self.space, self.weighted))
+        if near is None:
+            near = self._measure(table, weights, own)
+            table.surroundings[self.space, self.weighted] = near
+        score = np.log(near.reaches[self.n_neighbors] + floor)
+        if self.local:
+            if own:
+                self.usual_ = np.log(near.reaches[self._FEW] + floor)
+                usual = self._usual_without(near, floor)
+            else:
+                usual = self.usual_[near.places]
+            if usual.shape[1]:
+                score -= usual.mean(axis=1)
         if self.nearness:
             known = self._nearest(1, anomalies * weights)
             points = getattr(table, self.space) * weights
             score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
         return score
 
-    def _measure(self, table: Table, weights: Floats, own: bool) -> dict[int, Floats]:
+    def _measure(self, table: Table, weights: Floats, own: bool) -> Surroundings:
         """Measure the distances to the nearest unlabelled rows that any view asks for."""
         rows = self.rows_ * weights
         points = getattr(table, self.space) * weights
         most = min(max(self._NEIGHBORS), len(rows) - own)
         if most < 1:
-            return {k: np.zeros(len(points)) for k in self._NEIGHBORS}
-        near = self._nearest(most, rows).kneighbors(None if own else points)[0]
-        return {k: near[:, min(k, most) - 1].copy() for k in self._NEIGHBORS}
+            none = np.empty((len(points), 0), dtype=np.intp)
+            return Surroundings({k: np.zeros(len(points)) for k in self._NEIGHBORS}, none)
+        near, places = self._nearest(most, rows).kneighbors(None if own else points)
+        reaches = {k: near[:, min(k, most) - 1].copy() for k in self._NEIGHBORS}
+        return Surroundings(reaches, places[:, : self._FEW].copy())
+
+    def _usual_without(self, near: Surroundings, floor: float) -> Floats:
+        """Find how far the unlabelled rows' neighbours have it to others, had the row not been.
+
+        A row that is among its neighbours' own nearest would else show that it is one of those
+        that were learned from.
+        """
+        beyond = np.log(near.reaches[self._FEW + 1] + floor)
+        rows = np.arange(len(near.places))[:, None, None]
+        mutual = (near.places[near.places] == rows).any(axis=2)
+        return np.where(mutual, beyond[near.places], self.usual_[near.places])
 
     def _nearest(self, k: int, rows: Floats) -> NearestNeighbors:
         # In more columns a tree visits most of itself.
@@ -440,6 +514,8 @@ def make_views() -> dict[str, Any]:
         "isolation": Isolation(),
         "distance": Distance(),
         "white distance": Distance("white"),
+        "local distance": Distance(n_neighbors=5, local=True),
+        "white local distance": Distance("white", n_neighbors=5, local=True),
         "second trees": Trees(("random", "best"), second=True),
         "best trees": Trees(("best",)),
         "weighted nearness": Distance(n_neighbors=30, weighted=True, nearness=True),
@@ -449,7 +525,7 @@ def make_views() -> dict[str, Any]:
     }
 
 
-def _shares(levels: Floats, scores: Floats) -> Floats:
+def _ranks(levels: Floats, scores: Floats) -> Floats:
     """Turn scores into the share of the unlabelled rows that score less."""
     return np.searchsorted(levels, scores) / len(levels)
 
@@ -467,16 +543,48 @@ def _column_weights(lesson: Lesson) -> tuple[Floats, list[Floats], list[NDArray[
     what is said of these by the group's weights is honest.
     """
     forest = lesson.learned["trees"].forests_[0]
-    n_unlabelled, n_anomalies = len(lesson.unlabelled), len(lesson.anomalies)
-    trees, seen = forest.estimators_, forest.estimators_samples_
-    n_groups = 1 if n_anomalies == 1 else min(_GROUPS, len(trees))
+    groups = _left_out(forest, len(lesson.unlabelled), len(lesson.anomalies))
     n_columns = lesson.unlabelled.standard.shape[1]
-    of_group, groups = [], []
-    for group in range(n_groups):
-        of_group.append(_importances(trees[group::n_groups]) * n_columns)
-        known = seen[group][seen[group] >= n_unlabelled] - n_unlabelled
+    of_group = [
+        _importances(forest.estimators_[group :: len(groups)]) * n_columns
+        for group in range(len(groups))
+    ]
+    return _importances(forest.estimators_) * n_columns, of_group, groups
+
+
+def _doubt(lesson: Lesson, weights: Floats) -> list[Share]:
+    """Deal the anomalies as the first trees had them, each with the doubts of trees that had not.
+
+    Trees that know an anomaly are suspicious of rows like it. Were these drawn less where it is
+    left out, it would score too high there: as a labelled anomaly, not as if it had not been one.
+    """
+    forest, rows = lesson.learned["trees"].forests_[0], lesson.unlabelled.raw
+    shares = []
+    for group, left_out in enumerate(_left_out(forest, len(rows), len(lesson.anomalies))):
+        suspicion = _group_scores(forest, rows, group)
+        suspicion = np.where(np.isnan(suspicion), lesson.scores["trees"][0], suspicion)
+        doubtful = weights.copy()
+        doubtful[: len(rows)] *= np.maximum(1 - suspicion, 1e-3) ** 2
+        shares.append(Share(left_out + len(rows), doubtful))
+    return shares
+
+
+def _left_out(forest: BaggedTrees, n_unlabelled: int, n_anomalies: int) -> list[NDArray[np.intp]]:
+    """Find which anomalies the trees of each group have not seen."""
+    groups = []
+    for seen in forest.estimators_samples_[: forest.n_groups_]:
+        known = seen[seen >= n_unlabelled] - n_unlabelled
         groups.append(np.delete(np.arange(n_anomalies), known))
-    return _importances(trees) * n_columns, of_group, groups
+    return groups
+
+
+def _group_scores(forest: BaggedTrees, rows: NDArray[Any], group: int) -> Floats:
+    """Score the unlabelled rows by trees of a group that have not seen them; NaN if all have."""
+    trees = forest.estimators_[group :: forest.n_groups_]
+    seen = forest.estimators_samples_[group :: forest.n_groups_]
+    times = len(trees) - np.bincount(np.concatenate(seen), minlength=len(rows))[: len(rows)]
+    with np.errstate(invalid="ignore"):
+        return forest._sum_votes(rows, seen, trees) / times
 
 
 def _importances(trees: list[Any]) -> Floats:
