@@ -169,7 +169,8 @@ def main(arguments):
         return
     if arguments[:1] == ["--beyond"]:
         known = gather([CELLS])
-        found = gather([BEYOND_CELLS, *arguments[1:]])
+        # What is given now takes the place of what was measured with an earlier state.
+        found = gather([*arguments[1:], BEYOND_CELLS])
         # What the other file has, it has.
         new = {c: r for c, r in found.records.items() if known.outcome(c) is None}
         runs = {record.run for record in new.values()}

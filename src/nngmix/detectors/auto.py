@@ -62,7 +62,7 @@ _WORDS = {
     "distance": "how far away other rows are; without labels",
     "white distance": "such a distance, correlated columns counting once; without labels",
     "local distance": "farther from its neighbours than they from theirs; without labels",
-    "white local distance": "the same, correlated columns counting once; without labels",
+    "white local distance": "such a local distance, correlated columns once; without labels",
     "weighted distance": "such a distance, in the columns that the trees use",
     "weighted nearness": "nearer to a labelled anomaly than to others, in columns the trees use",
     "white nearness": "such nearness, correlated columns counting once",
