@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from nngmix import load, save
 from nngmix.detectors import AutoDetector, LabelsWarning, auto
@@ -131,6 +132,22 @@ def test_a_training_row_is_as_local_as_if_it_had_not_been():
         without.learn(alone)
         assert ours[place] == pytest.approx(without.score(lesson.unlabelled.rows([place]))[0])
     np.testing.assert_allclose(theirs, view.score(lesson.anomalies.rows(slice(None))))
+
+
+def test_equally_distant_rows_do_not_make_scores_hang_on_threads_or_batches():
+    rng = np.random.default_rng(0)
+    X, new = rng.integers(0, 3, (600, 6)), rng.integers(0, 5, (50, 6))
+    y = np.arange(600) < 20
+    found = []
+    for threads in (1, 2, 4):  # those of the library that finds neighbours
+        with threadpool_limits(threads, user_api="openmp"):
+            detector = quick().fit(X, y)
+            found.append([detector.decision_scores_, detector.decision_function(new)])
+            one_by_one = [detector.decision_function(row[None])[0] for row in new]
+            np.testing.assert_allclose(one_by_one, found[-1][1], atol=1e-12)
+    for other in found[1:]:
+        for ours, theirs in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_second_trees_do_not_doubt_rows_for_being_like_a_left_out_anomaly():

@@ -1,6 +1,7 @@
 """The command line's root: it only knows the commands, which load what they need when called."""
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -74,6 +75,7 @@ def main() -> None:
         # What ended early has cleaned up, but libraries may have threads at work still. One that
         # wants the interpreter while that ends would take the process down (SIGABRT): leave first.
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
         os._exit(ended.code)

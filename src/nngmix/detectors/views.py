@@ -40,6 +40,8 @@ Splitter = Literal["random", "best"]
 _FARTHEST = 8.0
 # Principal axes: no more than these, and none with a smaller share of the variance.
 _AXES, _SHARE = 200, 1e-4
+# Numbers that are held at a time where distances are worked out: they stay in the cache.
+_CELLS = 1 << 16
 # Groups in which labelled anomalies are left out, where a view has no such groups of its own.
 _GROUPS = 10
 
@@ -175,7 +177,8 @@ class Coordinates(BaseEstimator):
         """
         standard = self._standard(X)
         white = np.clip(standard @ self.axes_ - self.center_, -_FARTHEST, _FARTHEST)
-        return Table(X, standard, white)
+        # The last digits of a product hang on how many rows it has.
+        return Table(X, standard, np.round(white, 9))
 
     def _standard(self, X: NDArray[Any]) -> Floats:
         X = X.astype(np.float64, copy=False)
@@ -405,7 +408,9 @@ class Distance(BaseEstimator):
             known = self._nearest(1, anomalies * weights)
             points = getattr(table, self.space) * weights
             score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
-        return score
+        # The last digits hang on how many rows are asked for at a time, and equal scores must be
+        # equal: as columns of trees they are ranks.
+        return np.round(score, 9)
 
     def _measure(self, table: Table, weights: Floats, own: bool) -> Surroundings:
         """Measure the distances to the nearest unlabelled rows that any view asks for."""
@@ -415,7 +420,22 @@ class Distance(BaseEstimator):
         if most < 1:
             none = np.empty((len(points), 0), dtype=np.intp)
             return Surroundings({k: np.zeros(len(points)) for k in self._NEIGHBORS}, none)
-        near, places = self._nearest(most, rows).kneighbors(None if own else points)
+        # Which of equally distant rows are found must not hang on threads, nor on what other rows
+        # are asked for: so in one more coordinate they stand a little apart.
+        apart = np.random.default_rng(0).random((len(rows), 1)) * 1e-3
+        search = self._nearest(most, np.hstack([rows, apart]))
+        asked = None if own else np.hstack([points, np.zeros((len(points), 1))])
+        places = search.kneighbors(asked, return_distance=False)
+        near = np.empty(places.shape)
+        size = max(1, _CELLS // (most * rows.shape[1]))
+        for start in range(0, len(points), size):
+            some = slice(start, start + size)
+            away = rows[places[some]] - points[some, None]
+            near[some] = np.sqrt((away**2).sum(axis=2))
+        # The nearest first, as they are without that coordinate.
+        order = np.argsort(near, axis=1, kind="stable")
+        near = np.take_along_axis(near, order, axis=1)
+        places = np.take_along_axis(places, order, axis=1)
         reaches = {k: near[:, min(k, most) - 1].copy() for k in self._NEIGHBORS}
         return Surroundings(reaches, places[:, : self._FEW].copy())
 
@@ -431,8 +451,8 @@ class Distance(BaseEstimator):
         return np.where(mutual, beyond[near.places], self.usual_[near.places])
 
     def _nearest(self, k: int, rows: Floats) -> NearestNeighbors:
-        # In more columns a tree visits most of itself.
-        algorithm = "kd_tree" if rows.shape[1] <= 5 else "brute"
+        # In more than five columns, beside the one of ours, a tree visits most of itself.
+        algorithm = "kd_tree" if rows.shape[1] <= 6 else "brute"
         return NearestNeighbors(n_neighbors=k, algorithm=algorithm, n_jobs=self.n_jobs_).fit(rows)
 
 
