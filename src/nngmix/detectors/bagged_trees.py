@@ -25,6 +25,8 @@ _LEVELS = 20
 # of too few rows a tree would not stay there.
 _BLOCK_CELLS, _BLOCK_ROWS = 1 << 19, 1 << 10
 
+_TREES = {"random": ExtraTreeClassifier, "best": DecisionTreeClassifier}
+
 
 @dataclass(frozen=True)
 class Share:
@@ -40,9 +42,6 @@ class Share:
 
     left_out: NDArray[np.intp]
     weights: NDArray[np.float64]
-
-
-_TREES = {"random": ExtraTreeClassifier, "best": DecisionTreeClassifier}
 
 
 class BaggedTrees(BaseDetector):
@@ -220,32 +219,14 @@ class BaggedTrees(BaseDetector):
         tags.input_tags.allow_nan = True
         return tags
 
-    # Groups and weights for each, where they are not to be dealt and the weights not all `fit`'s.
+    # What AutoDetector has dealt already; None deals anomalies to groups that share their weights.
     _shares: list[Share] | None = None
 
-    def fit_shares(
-        self, X: NDArray[Any], y: NDArray[np.intp], shares: list[Share]
-    ) -> "BaggedTrees":
-        """Fit on groups of anomalies that are dealt already, each with weights of its own.
-
-        Not part of the public surface: :class:`~nngmix.detectors.AutoDetector` needs it.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-            The rows.
-        y : ndarray of shape (n_samples,)
-            1 for labelled anomalies, 0 for unlabelled rows.
-        shares : list of Share
-            No more than trees, or some of them have none.
-
-        Returns
-        -------
-        self : BaggedTrees
-        """
+    def _fit_shares(self, X: NDArray[Any], y: NDArray[np.intp], shares: list[Share]) -> None:
+        """Fit where anomalies are dealt already: no more shares than trees."""
         self._shares = shares
         try:
-            return self.fit(X, y)
+            self.fit(X, y)
         finally:
             del self._shares
 
@@ -258,7 +239,6 @@ class BaggedTrees(BaseDetector):
             1 + self.n_estimators
         )
         groups = self._groups(_Rows(X, y, sample_weight), np.random.default_rng(deal))
-
         self.n_groups_ = len(groups)
 
         def grow(number: int) -> tuple[Any, NDArray[np.intp]]:

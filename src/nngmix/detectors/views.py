@@ -245,7 +245,7 @@ class Trees(BaseEstimator):
                 random_state=lesson.seed + number,
             )
             if shares is not None:
-                forest.fit_shares(X, y, shares)
+                forest._fit_shares(X, y, shares)
             else:
                 forest.fit(X, y, None if (weights == weights[0]).all() else weights)
             total += forest.decision_scores_
