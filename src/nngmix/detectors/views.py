@@ -266,11 +266,13 @@ class Trees(BaseEstimator):
         rows, ordered = X[: len(ours)], np.sort(ours)
         leveled = theirs.copy()
         for group, left_out in enumerate(_left_out(self.forests_[0], len(rows), len(theirs))):
+            if not len(left_out):
+                continue
             votes = [_group_scores(forest, rows, group) for forest in self.forests_]
             same = np.sort(np.mean(votes, axis=0))
             same = same[~np.isnan(same)]
             found = theirs[left_out]
-            if len(left_out) and len(same):
+            if len(same):
                 rank = np.searchsorted(same, found) + np.searchsorted(same, found, "right")
                 scores = np.quantile(ordered, rank / (2 * len(same)))
                 leveled[left_out] = np.where(rank == 2 * len(same), np.fmax(scores, found), scores)
