@@ -230,7 +230,7 @@ class TestErrors:
 
     def test_404_is_final(self, fetch, server):
         server.reset({})
-        with pytest.raises(OSError, match="404"):
+        with pytest.raises(OSError, match="answered 404"):
             fetch(retries=5)
         assert len(server.requests) == 1
 
@@ -244,7 +244,7 @@ class TestErrors:
     def test_one_file_does_not_keep_the_others(self, fetch, server, tmp_path):
         server.reset(FILES, a=["404"])
         with pytest.raises(
-            OSError, match=r"^1 of 3 files were not fetched: Classical/a from .*404"
+            OSError, match=r"^1 of 3 files were not fetched: Classical/a from .*answered 404"
         ):
             fetch("all")
         assert listing(tmp_path) == {path: FILES[path] for path in list(FILES)[1:]}
@@ -255,14 +255,14 @@ class TestErrors:
             fetch("all")
         message = str(caught.value)
         assert message.startswith("3 of 3 files were not fetched: Classical/a from")
-        assert message.count("404") == 2
+        assert message.count("the server answered 404") == 2
         assert message.endswith("; likewise CV_by_ViT/d_1.")
 
     def test_wrong_file_leaves_its_name_even_if_no_other_comes(self, fetch, server, tmp_path):
         (tmp_path / "Classical").mkdir()
         (tmp_path / "Classical" / "a.npz").write_bytes(b"wrong")
         server.reset(FILES, a=["404"])
-        with pytest.raises(OSError, match="404"):
+        with pytest.raises(OSError, match="answered 404"):
             fetch()
         assert listing(tmp_path) == {"Classical/a.npz.wrong": b"wrong"}
 
