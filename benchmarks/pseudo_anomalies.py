@@ -104,11 +104,17 @@ def make_inside(sampler="GaussianNoise", sigma=None, width=None, random_state=No
     if "scaling" in SAMPLERS[sampler]().get_params():
         own |= {"scaling": None}
     return BaggedTrees(
-        sampler=SAMPLERS[sampler](multiplier=1, **own), random_state=random_state, n_jobs=n_jobs
+        sampler=SAMPLERS[sampler](multiplier=1, **own),
+        random_state=random_state,
+        n_jobs=n_jobs,
+        **dict(PLAIN_TREES),
     )
 
 
 # The grid ----------------------------------------------------------------------------------------
+
+# What were BaggedTrees' defaults when the cells were run.
+PLAIN_TREES = (("min_unlabelled", 30), ("shrinkage", 0.0))
 
 SIGMAS = (0.01, 0.03, 0.1, 0.3)
 WIDTHS = (0.1, 0.3, 1.0)
@@ -141,7 +147,7 @@ def make_cell(detector, method, dataset, seed, ratio=0.01, pollution=1.0):
         if sampler in NOISY and not settings:
             own += (("sigma", 0.01),)
         return Cell(dataset, "none", detector, 0, ratio, pollution, "adbench", seed, (), own)
-    own = {"DeepSAD": (("pretrain", False),), "BaggedTrees": (("sampler", None),)}
+    own = {"DeepSAD": (("pretrain", False),), "BaggedTrees": (("sampler", None), *PLAIN_TREES)}
     multiplier = 1 if detector == "BaggedTrees" else 10
     return Cell(
         dataset,

@@ -1,5 +1,7 @@
 """BaggedTrees: what the trees see, how they vote, and that training scores are out of bag."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,7 +120,54 @@ def test_rows_that_every_tree_sees_have_no_score_out_of_bag(wide):
     assert np.array_equal(detector.decision_scores_[y == 0], within[y == 0])
     lone = BaggedTrees(n_estimators=1, random_state=0).fit(X, y)
     assert not lone.oob_[y == 1].any()
-    assert lone.oob_.sum() == 360
+    assert lone.oob_.sum() == 340
+
+
+def shrunk_votes(tree, rows, shrinkage):
+    """Agarwal and others' formula, row by row down a tree that was not shrunk."""
+    share, n_rows = tree.tree_.value[:, 0, 1], tree.tree_.weighted_n_node_samples
+    votes = np.full(len(rows), share[0])
+    paths = tree.decision_path(rows.astype(np.float32))
+    for row in range(len(rows)):
+        path = np.sort(paths[row].indices)
+        for upper, lower in pairwise(path):
+            votes[row] += (share[lower] - share[upper]) / (1 + shrinkage / n_rows[upper])
+    return votes
+
+
+@pytest.mark.parametrize("shrinkage", [0.5, 8.0, 1e6])
+@pytest.mark.parametrize("splitter", ["random", "best"])
+def test_shares_are_shrunk_along_the_path(wide, shrinkage, splitter):
+    X, y = wide
+    plain = BaggedTrees(n_estimators=10, splitter=splitter, shrinkage=0, random_state=0)
+    weight = np.random.default_rng(1).random(440)
+    trees = plain.fit(X, y, weight).estimators_
+    expected = np.mean([shrunk_votes(tree, X, shrinkage) for tree in trees], axis=0)
+    shrunk = clone(plain).set_params(shrinkage=shrinkage).fit(X, y, weight)
+    np.testing.assert_allclose(shrunk.decision_function(X), expected, rtol=1e-9)
+    # The trees hold the shrunk shares themselves.
+    shares = [votes(tree, X) for tree in shrunk.estimators_]
+    np.testing.assert_allclose(np.mean(shares, axis=0), expected, rtol=1e-9)
+
+
+def test_an_empty_row_among_the_anomalies_does_not_claim_all_empty_rows():
+    # Trees on flags cut off what has a flag, one after the other; where all rows but a labelled
+    # anomaly without flags are gone, a leaf of its own is left, into which most rows fall.
+    rng = np.random.default_rng(0)
+
+    def flags(n, often):
+        rows = rng.random((n, 100)) < 0.03
+        rows[:, :10] |= rng.random((n, 10)) < often
+        return rows.astype(float)
+
+    X = np.concatenate([flags(1000, 0.0), flags(20, 0.5), np.zeros((3, 100))])
+    y = np.repeat([0, 1], [1000, 23])
+    test = np.concatenate([flags(1000, 0.0), flags(100, 0.5)])
+    empty = np.repeat([0, 1], [1000, 100])
+    plain = BaggedTrees(shrinkage=0, random_state=0).fit(X, y)
+    shrunk = BaggedTrees(random_state=0).fit(X, y)
+    scores = [roc_auc_score(empty, d.decision_function(test)) for d in (plain, shrunk)]
+    assert scores[1] > scores[0] + 0.01
 
 
 # What a tree sees
@@ -231,7 +280,7 @@ def test_a_flag_that_tells_nothing_is_not_told_by_the_noise():
     # Of pseudo-anomalies with a flag of 0.03 the trees would learn that flags of 0 are unlabelled.
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2, size=(1030, 8)).astype(float)
-    X[:30, 0] = 5.0
+    X[:30, 0] = 50.0  # so far off that noise brings none of them back among the others
     y = (np.arange(1030) < 30).astype(int)
     detector = BaggedTrees(random_state=0, max_features=None, splitter="best").fit(X, y)
     assert detector.feature_importances_[0] == pytest.approx(1)
@@ -347,7 +396,8 @@ def test_unlabelled_weights_are_chances(wide):
     X, y = wide
     weight = np.ones(440)
     weight[40:140], weight[140:240] = 9.0, 1e-300
-    detector = BaggedTrees(n_estimators=300, random_state=0).fit(X, y, weight)
+    detector = BaggedTrees(n_estimators=300, min_unlabelled=30, random_state=0)
+    detector.fit(X, y, weight)
     seen = np.bincount(np.concatenate(detector.estimators_samples_), minlength=440)
     often, never, seldom = seen[40:140].mean(), seen[140:240].mean(), seen[240:].mean()
     # 36 of 400 rows a tree: chances 9 to 1 before the first is drawn, less apart afterwards.
@@ -373,7 +423,8 @@ def test_weights_of_classes_and_anomalies_reach_the_trees(wide):
     X, y = wide
     weight = np.where(y, 3.0, 0.5)
     weight[:20] = 9.0
-    detector = BaggedTrees(n_estimators=10, random_state=0).fit(X, y, weight)
+    detector = BaggedTrees(n_estimators=10, min_unlabelled=30, random_state=0)
+    detector.fit(X, y, weight)
     for tree, seen in zip(detector.estimators_, detector.estimators_samples_, strict=True):
         heavy, light = np.sum(seen < 20), np.sum((seen >= 20) & (seen < 40))
         # By the mean unlabelled row; pseudo-anomalies weigh as much as the mean anomaly.
@@ -429,7 +480,8 @@ def test_the_largest_numbers_of_single_precision_are_taken(wide, dtype):
 
 
 def test_the_smallest_table():
-    detector = BaggedTrees(n_estimators=5, random_state=0).fit([[0.0], [1.0]], [0, 1])
+    detector = BaggedTrees(n_estimators=5, shrinkage=0, random_state=0)
+    detector.fit([[0.0], [1.0]], [0, 1])
     assert not detector.oob_.any()
     assert detector.decision_function([[0.0], [1.0]]).tolist() == [0.0, 1.0]
     same = BaggedTrees(n_estimators=5, random_state=0).fit([[1.0], [1.0], [1.0]], [0, 1, 1])

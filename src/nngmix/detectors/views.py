@@ -194,6 +194,8 @@ class Trees(BaseEstimator):
     ----------
     splitters : tuple of str, default=("random",)
         As in :class:`BaggedTrees`; the trees are shared out among them.
+    fewest : int, default=60
+        Its ``min_unlabelled``.
     second : bool, default=False
         Whether to draw the fewer of the unlabelled rows that the first trees find suspicious, and
         to add how unusual each row is as columns.
@@ -210,8 +212,14 @@ class Trees(BaseEstimator):
         """Views that must have learned before."""
         return ("trees", *self._UNUSUAL) if self.second else ()
 
-    def __init__(self, splitters: tuple[Splitter, ...] = ("random",), second: bool = False) -> None:
+    def __init__(
+        self,
+        splitters: tuple[Splitter, ...] = ("random",),
+        fewest: int = 60,
+        second: bool = False,
+    ) -> None:
         self.splitters = splitters
+        self.fewest = fewest
         self.second = second
 
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
@@ -220,11 +228,9 @@ class Trees(BaseEstimator):
         weights = np.concatenate(lesson.weights)
         y = np.repeat([0, 1], [n_unlabelled, n_anomalies])
         X = np.concatenate([lesson.unlabelled.raw, lesson.anomalies.raw])
-        fewest = 30
         n_trees = lesson.n_trees // len(self.splitters)
         shares: list[Share] | None = None
         if self.second:
-            fewest = 60
             shares = _doubt(lesson, weights)
             n_trees = max(n_trees, len(shares))
             self.unusual_ = {name: lesson.learned[name] for name in self._UNUSUAL}
@@ -239,7 +245,7 @@ class Trees(BaseEstimator):
         for number, splitter in enumerate(self.splitters):
             forest = BaggedTrees(
                 n_estimators=max(2, n_trees),
-                min_unlabelled=fewest,
+                min_unlabelled=self.fewest,
                 splitter=splitter,
                 n_jobs=lesson.n_jobs,
                 random_state=lesson.seed + number,
@@ -539,7 +545,7 @@ def make_views() -> dict[str, Any]:
         "local distance": Distance(n_neighbors=5, local=True),
         "white local distance": Distance("white", n_neighbors=5, local=True),
         "second trees": Trees(("random", "best"), second=True),
-        "best trees": Trees(("best",)),
+        "best trees": Trees(("best",), fewest=30),
         "weighted nearness": Distance(n_neighbors=30, weighted=True, nearness=True),
         "white nearness": Distance("white", nearness=True),
         "weighted distance": Distance(weighted=True),
