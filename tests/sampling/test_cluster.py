@@ -111,6 +111,64 @@ class TestFit:
         fit_dask(NNGMix(), dd.from_map(make, [0, 1], meta=frame[:0]), "y")
         assert sorted(made) == [0, 0, 1, 1]
 
+    @pytest.mark.parametrize("sampler", SAMPLERS, ids=NAMES)
+    def test_anomalies_kept_by_themselves(self, frame: Any, files: Any, sampler: Any) -> None:
+        known = frame[frame["y"]].drop(columns="y")
+        expected = sampler.fit_files(files, None, columns=list(known), anomalies=known)
+        given = {"columns": list(known), "anomalies": known}
+        check_same(fit_dask(sampler, files, None, **given), expected)
+        table = dd.from_pandas(frame, npartitions=5)
+        fitted = fit_dask(sampler, table, None, **given)
+        np.testing.assert_array_equal(fitted.pool_.anomalies, expected.pool_.anomalies)
+        np.testing.assert_array_equal(fitted.pool_.unlabelled, expected.pool_.unlabelled)
+        assert fitted.pool_.n_unlabelled == len(frame)
+        assert fitted.sample(20).dtypes.equals(known.dtypes)
+        # A label beside them: what it marks is not unlabelled.
+        labelled = fit_dask(sampler, table, "y", anomalies=known)
+        check_same(labelled, sampler.fit(frame.drop(columns="y"), frame["y"]))
+        assert labelled.pool_.n_unlabelled == (~frame["y"]).sum()
+
+    def test_anomalies_in_a_file(self, frame: Any, files: Any, tmp_path: Any) -> None:
+        known = frame[frame["y"]].drop(columns="y")
+        known.to_parquet(tmp_path / "known.pq")
+        table = dd.from_pandas(frame, npartitions=2)
+        for source in (table, str(files / "*.parquet")):
+            from_file = fit_dask(SAMPLERS[0], source, "y", anomalies=tmp_path / "known.pq")
+            check_same(from_file, fit_dask(SAMPLERS[0], source, "y"))
+
+    def test_anomalies_that_do_not_fit(self, frame: Any, files: Any) -> None:
+        known = frame[frame["y"]].drop(columns="y")
+        for table in (dd.from_pandas(frame, npartitions=2), files):
+            with pytest.raises(ValueError, match="label: name the column that is 1"):
+                fit_dask(NNGMix(), table, None)
+            with pytest.raises(ValueError, match="anomalies: the table has no column 'kind'"):
+                fit_dask(NNGMix(), table, "y", anomalies=known.drop(columns="kind"))
+            with pytest.raises(
+                ValueError, match="anomalies: column 'c' is double and does not fit"
+            ):
+                fit_dask(NNGMix(), table, "y", anomalies=known.assign(c=0.5))
+            with pytest.raises(ValueError, match="anomalies: the table has no rows"):
+                fit_dask(NNGMix(), table, "y", anomalies=known[:0])
+            with pytest.raises(
+                ValueError, match="labelled anomalies are not among those that were known"
+            ):
+                fit_dask(NNGMix(), table, "y", anomalies=known[:1])
+
+    def test_anomalies_with_gaps_where_the_frame_has_none(self, frame: Any) -> None:
+        known = frame[frame["y"]].drop(columns="y").astype({"c": "Int64"})
+        known.iloc[2, known.columns.get_loc("c")] = pd.NA
+        with pytest.raises(ValueError, match="column 'c' has 1 empty cells, for which the table's"):
+            fit_dask(NNGMix(), dd.from_pandas(frame, npartitions=2), "y", anomalies=known)
+
+    def test_anomalies_of_a_frame_of_objects(self, frame: Any) -> None:
+        objects = frame.astype({"kind": object})
+        known = objects[objects["y"]].drop(columns="y")
+        with dask.config.set({"dataframe.convert-string": False}):
+            table = dd.from_pandas(objects, npartitions=2)
+            sampler = NNGMix(categorical_features=["kind"], random_state=0)
+            fitted = fit_dask(sampler, table, "y", anomalies=known)
+        check_same(fitted, sampler.fit(objects.drop(columns="y"), objects["y"]))
+
     def test_errors(self, frame: Any, files: Any, tmp_path: Any) -> None:
         table = dd.from_pandas(frame, npartitions=3)
         with pytest.raises(ValueError, match="label: the table has no column 'z'"):

@@ -581,7 +581,7 @@ class TestWrongFiles:
             "anomalies must be a table of pandas, polars or pyarrow; got int", path, anomalies=3
         )
         self.refuse(
-            "anomalies: column 'a' is .*string and does not fit the files' double",
+            "anomalies: column 'a' is .*string and does not fit the table's double",
             path,
             anomalies=frame.assign(a="x"),
         )

@@ -18,7 +18,13 @@ from sklearn.utils.validation import validate_data
 
 from nngmix.sampling.files import Source, TableFiles
 from nngmix.sampling.labels import check_labels, extend_labels, flatten
-from nngmix.sampling.parts import Progress, check_can_merge, choose_columns, fit_pool
+from nngmix.sampling.parts import (
+    Progress,
+    check_can_merge,
+    check_known,
+    choose_columns,
+    fit_pool,
+)
 from nngmix.sampling.pool import Needs, Pool, PoolBuilder
 from nngmix.sampling.scaling import find_scale
 from nngmix.sampling.streams import fill, seed_of, thread_count
@@ -291,11 +297,7 @@ class BaseSampler(BaseOverSampler):
         files = source
         if not isinstance(files, TableFiles):
             files = TableFiles(files, delimiter=delimiter)
-        if label is None and anomalies is None:
-            raise ValueError(
-                "label: name the column that is 1 for a labelled anomaly, or pass the labelled "
-                "anomalies (anomalies=...)."
-            )
+        check_known(label, anomalies)
         features = choose_columns(files, label, columns, exclude)
         builder, table = fit_pool(self, files, features, label, anomalies, progress)
         pools = self._build_pools({1: builder})

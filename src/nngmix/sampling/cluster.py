@@ -6,21 +6,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
 from nngmix.sampling.base import BaseSampler, check_count
 from nngmix.sampling.files import Source, TableFiles
 from nngmix.sampling.parts import (
     FileReader,
     Survey,
     check_can_merge,
+    check_known,
     check_survey,
     choose_columns,
     copy_unfitted,
     fit_copy,
     fit_part,
     name_of,
+    read_anomalies,
     survey_part,
 )
 from nngmix.sampling.streams import seed_of
+from nngmix.sampling.table import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -34,10 +40,11 @@ _FAN_IN = 8
 def fit_dask(
     sampler: BaseSampler,
     table: Any,
-    label: str,
+    label: str | None,
     *,
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
+    anomalies: Any = None,
 ) -> Any:
     """Fit a sampler where the data are: on the workers of a Dask cluster.
 
@@ -52,12 +59,16 @@ def fit_dask(
     table : dask.dataframe.DataFrame, path, list of paths or TableFiles
         A Dask DataFrame, of any origin; or Parquet files that all workers can open, as in
         :meth:`nngmix.NNGMix.fit_files`: then no more is read than is needed.
-    label : str
-        The column that is 1 (or True) for a labelled anomaly and 0 (or False) elsewhere.
+    label : str or None
+        The column that is 1 (or True) for a labelled anomaly and 0 (or False) elsewhere. None only
+        with ``anomalies``: then all rows of the table are unlabelled.
     columns : list of str or None, default=None
         The columns to fit on, in this order. None means all but the label.
     exclude : list of str or None, default=None
         Columns to leave out.
+    anomalies : dataframe, path, list of paths, TableFiles or None, default=None
+        All labelled anomalies, where they are kept by themselves, in memory here or in files that
+        this process can open. Anomalies that the label marks must be among these.
 
     Returns
     -------
@@ -99,26 +110,32 @@ def fit_dask(
     """
     dask = _import_dask()
     check_can_merge(sampler)
+    check_known(label, anomalies)
     method = dask.delayed(copy_unfitted(sampler))
-    if hasattr(table, "to_delayed"):
-        return _fit_frame(dask, method, table, label, columns, exclude)
-    return _fit_files(dask, method, table, label, columns, exclude)
+    fit = _fit_frame if hasattr(table, "to_delayed") else _fit_files
+    return fit(dask, method, table, label, columns, exclude, anomalies)
 
 
 def _fit_frame(
     dask: Any,
     method: Any,
     table: Any,
-    label: str,
+    label: str | None,
     columns: Sequence[str] | None,
     exclude: Sequence[str] | None,
+    anomalies: Any,
 ) -> Any:
     # What is wrong with the columns is told before any work; and no others are read.
     about = survey_part(method.compute(), table._meta, label, columns=columns, exclude=exclude)
-    parts = table[[*about.features, label]].to_delayed()
+    known = None
+    if anomalies is not None:
+        known = _read_known(method.compute(), anomalies, table._meta[about.features])
+    parts = table[[*about.features, *([] if label is None else [label])]].to_delayed()
     survey_one = dask.delayed(survey_part, pure=False)
     surveys = [survey_one(method, part, label, columns=about.features) for part in parts]
     (survey,) = dask.compute(_tree(dask, surveys, _merge_surveys))
+    if known is not None:
+        survey = survey.know(known)
     check_survey(survey, "the table")
     # Only now: in one graph with the surveys, the workers would keep the partitions meanwhile.
     survey = dask.delayed(survey)
@@ -127,13 +144,35 @@ def _fit_frame(
     return dask.compute(_tree(dask, fitted, _merge_samplers))[0]
 
 
+def _read_known(sampler: BaseSampler, anomalies: Any, meta: Any) -> Table:
+    """Read labelled anomalies as rows of a Dask DataFrame."""
+    schema = pa.Schema.from_pandas(meta, preserve_index=False)
+    # An empty frame need not know its categories, nor what objects its columns hold.
+    open_ones = [
+        field.name
+        for field in schema
+        if pa.types.is_dictionary(field.type) or pa.types.is_null(field.type)
+    ]
+    rows = read_anomalies(anomalies, schema, any_type=open_ones)
+    types = {}
+    for name, dtype in meta.dtypes.items():
+        types[name] = "category" if str(dtype) == "category" else dtype
+        if rows[name].null_count and isinstance(dtype, np.dtype) and dtype.kind in "iub":
+            raise ValueError(
+                f"anomalies: column {name!r} has {rows[name].null_count} empty cells, for which "
+                f"the table's {dtype} has no place."
+            )
+    return Table(rows.to_pandas().astype(types), sampler.categorical_features)
+
+
 def _fit_files(
     dask: Any,
     method: Any,
     source: Source | TableFiles,
-    label: str,
+    label: str | None,
     columns: Sequence[str] | None,
     exclude: Sequence[str] | None,
+    anomalies: Any,
 ) -> Any:
     files = source if isinstance(source, TableFiles) else TableFiles(source)
     if files.kind != "parquet":
@@ -142,13 +181,17 @@ def _fit_files(
             "Dask DataFrame (dask.dataframe.read_csv)."
         )
     features = choose_columns(files, label, columns, exclude)
+    reader = FileReader(method.compute(), files, features, label)
     pieces = _pieces(files, len(features) + 1)
     survey_one = dask.delayed(_survey_groups, pure=False)
-    surveys = [survey_one(method, *piece, features, label) for piece in pieces]
+    gather = anomalies is None
+    surveys = [survey_one(method, *piece, features, label, gather) for piece in pieces]
     (survey,) = dask.compute(_tree(dask, surveys, _merge_surveys))
+    if not gather:
+        survey = reader.know(survey, anomalies)
     check_survey(survey, name_of(files))
     survey = dask.delayed(survey)
-    if not FileReader(method.compute(), files, features, label).searches:
+    if not reader.searches:
         pieces = pieces[:1]  # nothing is read, so one worker does it
     fit_one = dask.delayed(_fit_groups, pure=False)
     fitted = [fit_one(method, *piece, survey) for piece in pieces]
@@ -176,20 +219,24 @@ def _pieces(files: TableFiles, width: int) -> list[tuple[Path, list[int]]]:
 
 
 def _reader(
-    sampler: BaseSampler, path: Path, numbers: list[int], features: list[str], label: str
+    sampler: BaseSampler, path: Path, numbers: list[int], features: list[str], label: str | None
 ) -> FileReader:
     # In a file of its own, a row group's number is its place.
     return FileReader(sampler, TableFiles([path]).of_groups(numbers), features, label)
 
 
 def _survey_groups(
-    sampler: BaseSampler, path: Path, numbers: list[int], features: list[str], label: str
+    sampler: BaseSampler,
+    path: Path,
+    numbers: list[int],
+    features: list[str],
+    label: str | None,
+    gather: bool,
 ) -> Survey:
-    return _reader(sampler, path, numbers, features, label).survey()
+    return _reader(sampler, path, numbers, features, label).look(gather=gather)
 
 
 def _fit_groups(sampler: BaseSampler, path: Path, numbers: list[int], survey: Survey) -> Any:
-    assert survey.label is not None
     reader = _reader(sampler, path, numbers, survey.features, survey.label)
     return fit_copy(sampler, *reader.fit(survey))
 

@@ -101,6 +101,26 @@ class Survey:
             n_unlabelled=self.n_unlabelled + other.n_unlabelled,
         )
 
+    def know(self, known: Table) -> "Survey":
+        """Put labelled anomalies that are kept by themselves in the place of those found.
+
+        Parameters
+        ----------
+        known : Table
+            All labelled anomalies: the same columns in the same order.
+
+        Returns
+        -------
+        Survey
+            Of the same rows, with these anomalies.
+
+        Raises
+        ------
+        ValueError
+            If their columns or kind of table don't go together with the survey's.
+        """
+        return replace(self, anomalies=known.values, table=self.table.join(known))
+
     def find_scale(self, scaling: Any) -> Scale:
         """Work out a sampler's ``scaling``: see :func:`nngmix.sampling.scaling.find_scale`."""
         return scale_of_ranges(scaling, self.table, self.low, self.high)
@@ -219,6 +239,15 @@ def check_can_merge(sampler: "BaseSampler") -> None:
     sampler._validate_params()
     if sampler.sampling_strategy is not None:
         raise ValueError("sampling_strategy: fitting in parts takes the multiplier only; set None.")
+
+
+def check_known(label: str | None, anomalies: Any) -> None:
+    """Check that something tells which rows are labelled anomalies."""
+    if label is None and anomalies is None:
+        raise ValueError(
+            "label: name the column that is 1 for a labelled anomaly, or pass the labelled "
+            "anomalies (anomalies=...)."
+        )
 
 
 def begin_pool(sampler: "BaseSampler", survey: Survey) -> PoolBuilder:
@@ -414,15 +443,19 @@ class FileReader:
 
     def survey(self, anomalies: Any = None) -> Survey:
         """Find the labelled anomalies, unless they are given, and the ranges."""
-        if self.files.kind == "csv":
-            # No pass but a whole one settles the types.
-            found = self._survey_all()
-        else:
-            found = self._survey_parquet(anomalies is None)
-        if anomalies is None:
-            return found
-        known = Table(self._read_anomalies(anomalies), self.categorical)
-        return replace(found, anomalies=known.values, table=found.table.join(known))
+        found = self.look(gather=anomalies is None)
+        return found if anomalies is None else self.know(found, anomalies)
+
+    def look(self, *, gather: bool = True) -> Survey:
+        """Find the ranges, and gather the labelled anomalies, unless they will be given."""
+        # Of CSV files, no pass but a whole one settles the types.
+        return self._survey_all() if self.files.kind == "csv" else self._survey_parquet(gather)
+
+    def know(self, survey: Survey, anomalies: Any) -> Survey:
+        """Put labelled anomalies that are kept by themselves into a survey."""
+        schema = pa.schema([self.files.schema.field(name) for name in self.features])
+        rows = read_anomalies(anomalies, schema, delimiter=self.files.delimiter)
+        return survey.know(Table(rows, self.categorical))
 
     def _survey_all(self) -> Survey:
         while True:
@@ -541,36 +574,6 @@ class FileReader:
                 found.append(i)
         return found
 
-    def _read_anomalies(self, anomalies: Any) -> Any:
-        """Read the labelled anomalies from a table of their own, as the types of this one."""
-        if isinstance(anomalies, TableFiles) or _is_source(anomalies):
-            files = anomalies
-            if not isinstance(files, TableFiles):
-                files = TableFiles(anomalies, delimiter=self.files.delimiter)
-            table = pa.concat_tables(
-                [*files.parts(self.features), files.schema.empty_table().select(self.features)]
-            )
-        else:
-            frame = _frame(anomalies, "anomalies")
-            for name in self.features:
-                if name not in frame.columns:
-                    raise ValueError(f"anomalies: the table has no column {name!r}.")
-            table = frame.select(self.features).to_arrow()
-        if table.num_rows == 0:
-            raise ValueError("anomalies: the table has no rows; at least one is needed.")
-        schema = pa.schema([self.files.schema.field(name) for name in self.features])
-        columns = []
-        for field in schema:
-            column = table[field.name]
-            try:
-                columns.append(column.cast(field.type))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise ValueError(
-                    f"anomalies: column {field.name!r} is {column.type} and does not fit the "
-                    f"files' {field.type}: {error}"
-                ) from None
-        return pa.table(columns, schema=schema.remove_metadata())
-
     # The second round ------------------------------------------------------------------------
 
     def fit(self, survey: Survey) -> tuple[PoolBuilder, Table]:
@@ -664,6 +667,42 @@ def merge_all(surveys: Sequence[Survey]) -> Survey:
         pairs = [surveys[i : i + 2] for i in range(0, len(surveys), 2)]
         surveys = [pair[0].merge(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
     return surveys[0]
+
+
+def read_anomalies(
+    anomalies: Any, schema: Any, *, delimiter: str = ",", any_type: Collection[str] = ()
+) -> Any:
+    """Read labelled anomalies from a table or files of their own, as the types of another table.
+
+    Columns of ``any_type`` keep the type that they have.
+    """
+    features = schema.names
+    if isinstance(anomalies, TableFiles) or _is_source(anomalies):
+        files = anomalies
+        if not isinstance(files, TableFiles):
+            files = TableFiles(anomalies, delimiter=delimiter)
+        table = pa.concat_tables(
+            [*files.parts(features), files.schema.empty_table().select(features)]
+        )
+    else:
+        frame = _frame(anomalies, "anomalies")
+        for name in features:
+            if name not in frame.columns:
+                raise ValueError(f"anomalies: the table has no column {name!r}.")
+        table = frame.select(features).to_arrow()
+    if table.num_rows == 0:
+        raise ValueError("anomalies: the table has no rows; at least one is needed.")
+    columns = []
+    for field in schema:
+        column = table[field.name]
+        try:
+            columns.append(column if field.name in any_type else column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ValueError(
+                f"anomalies: column {field.name!r} is {column.type} and does not fit the "
+                f"table's {field.type}: {error}"
+            ) from None
+    return pa.table(columns, names=features)
 
 
 def _is_source(given: Any) -> bool:
