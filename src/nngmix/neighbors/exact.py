@@ -286,6 +286,21 @@ class Scratch(threading.local):
             kept = self.kept[name, dtype] = np.empty(shape[0] * shape[1], dtype=dtype)
         return kept[: shape[0] * shape[1]].reshape(shape)
 
+    def rows(self, name: str, like: Floats, width: int, dtype: Any) -> NDArray[Any]:
+        """Hand out an array of so many columns for a block's rows, in the order of its numbers.
+
+        So whole lines are worked on, one by one or all at once, whichever way they run.
+        """
+        if is_turned(like):
+            return self.array(name, (width, len(like)), dtype).T
+        return self.array(name, (len(like), width), dtype)
+
+
+def is_turned(block: Floats) -> bool:
+    """Tell whether the numbers of a column, not those of a row, stand side by side."""
+    # A single row is taken for a row whatever its strides: torch, too, can't tell.
+    return len(block) > 1 and block.strides[0] < block.strides[1]
+
 
 class _Product:
     """Vectors of queries and rows whose inner product tells the candidates: it is negative there.
@@ -372,8 +387,8 @@ class PlainProduct(_Product):
         if ready is None:
             return None
         r, norm = ready
-        n, n_features = block.shape
-        vectors = scratch.array("vectors", (n, n_features + 2), self.dtype)
+        n_features = block.shape[1]
+        vectors = scratch.rows("vectors", block, n_features + 2, self.dtype)
         vectors[:, :n_features] = r
         vectors[:, n_features] = norm
         vectors[:, n_features + 1] = 1.0
@@ -382,15 +397,18 @@ class PlainProduct(_Product):
     def _center_rows(self, block: Floats, scratch: "Scratch") -> tuple[Floats, Floats] | None:
         """Center and scale rows, and find their squared norms, less the slack."""
         n, n_features = block.shape
+        turned = is_turned(block)
         # Several rows to a line, so that loops over a line are long enough to be worth starting.
-        several = 8 if n % 8 == 0 else 1
+        several = 8 if n % 8 == 0 and not turned else 1
         line = (n // several, n_features * several)
-        r = scratch.array("centred", line, self.origin.dtype)
-        np.subtract(block.reshape(line), np.tile(self.origin, several), out=r)
+        block = block if turned else block.reshape(line)
+        r = scratch.rows("centred", block, line[1], self.origin.dtype)
+        np.subtract(block, np.tile(self.origin, several), out=r)
         # Numbers too large for the dtype overflow, which their norms tell.
         with np.errstate(over="ignore", invalid="ignore"):
             r *= np.tile(self.per_unit, several)
-            r = r.reshape(block.shape).astype(self.dtype, copy=False)
+            r = r if turned else r.reshape(n, n_features)
+            r = r.astype(self.dtype, copy=False)
             norm = np.einsum("ij,ij->i", r, r)
             fits = norm.max() < self.most  # not so if it is NaN
         return (r, norm * self.dtype(1.0 - self.slack)) if fits else None

@@ -130,17 +130,8 @@ class ByteProduct(PlainProduct):
 
     def row_vectors(self, block: Floats, scratch: Scratch) -> Any:
         """Make a block of rows ready; None if it has gaps."""
-        n, n_features = block.shape
-        # In the order of the block's own numbers, so that whole lines are worked on. Not for a
-        # single row: torch takes that, turned, for something else.
-        turned = n > 1 and block.strides[0] < block.strides[1]
-
-        def matrix(name: str, width: int, dtype: Any) -> NDArray[Any]:
-            shape = (width, n) if turned else (n, width)
-            made = scratch.array(name, shape, dtype)
-            return made.T if turned else made
-
-        r = matrix("grid", n_features, self.origin.dtype)
+        n_features = block.shape[1]
+        r = scratch.rows("grid", block, n_features, self.origin.dtype)
         np.subtract(block, self.origin, out=r)
         with np.errstate(over="ignore", invalid="ignore"):
             r *= self.to_place
@@ -149,7 +140,7 @@ class ByteProduct(PlainProduct):
         squares = np.einsum("ij,ij->i", r, r)
         if not squares.max() < np.inf:  # not so if it is NaN
             return None
-        vectors = matrix("bytes", n_features + len(self.places), np.int8)
+        vectors = scratch.rows("bytes", block, n_features + len(self.places), np.int8)
         np.copyto(vectors[:, :n_features], r, casting="unsafe")
         vectors[:, n_features:] = self.places
         return torch.from_numpy(vectors), squares.astype(np.int32) >> 1
