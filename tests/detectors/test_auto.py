@@ -179,14 +179,56 @@ def test_anomalies_that_are_far_only_for_their_neighbourhood():
     detector = quick().fit(X, label(anomalous, 10))
     new, truth = rows(2)
     coordinates = detector.coordinates_.transform(new)
-    reached = {
+    reached = {  # those that the labels speak against are not even there
         name: roc_auc_score(truth, detector.views_[name].score(coordinates))
         for name in ("local distance", "distance", "white distance", "isolation")
+        if name in detector.views_
     }
     assert reached["local distance"] > 0.9
     assert detector.evidence_["local distance"] > detector.evidence_["distance"]
     assert max(reached[name] for name in reached if name != "local distance") < 0.75
     assert roc_auc_score(truth, detector.decision_function(new)) > 0.95
+
+
+@pytest.mark.parametrize("view", ["white nearness", "weighted nearness", "white kernel"])
+def test_a_few_values_far_out_leave_the_others_room(view):
+    # Not the far ones are the anomalies, but some in the middle of the crowd.
+    def rows(seed):
+        X, anomalous = np.random.default_rng(seed).standard_normal((630, 4)), np.arange(630) >= 600
+        X[anomalous] *= 0.3
+        X[anomalous, :2] += 1.2
+        return X, anomalous.astype(int)
+
+    def reached(change):
+        found = []
+        for seed in range(3):
+            X, anomalous = rows(seed)
+            y = label(anomalous, 12)
+            lesson, views = lesson_of(change(X), y), make_views()
+            coordinates = Coordinates().fit(change(X)[y == 0])
+            for name in (*views[view].needs, view):
+                lesson.scores[name] = views[name].learn(lesson)
+                lesson.learned[name] = views[name]
+            X, anomalous = rows(seed + 100)
+            scores = views[view].score(coordinates.transform(change(X)))
+            found.append(roc_auc_score(anomalous, scores))
+        return np.mean(found)
+
+    plain = reached(lambda X: X)
+    assert plain > 0.97
+    assert reached(lambda X: np.exp(3 * X)) > plain - 0.02  # standard deviations alone: -0.05
+    assert reached(lambda X: np.sinh(2 * X)) > plain - 0.02
+
+
+def test_coordinates_keep_the_order_of_a_columns_values():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.exp(3 * rng.standard_normal(2500)), rng.integers(3, size=2500)])
+    new = np.sort(np.concatenate([X, X * 1.01]), axis=0)
+    standard = Coordinates().fit(X).transform(new).standard
+    assert (np.diff(standard, axis=0) >= 0).all()
+    # Half of it is the rank: even where values lie close, they are told apart.
+    assert np.ptp(np.quantile(standard[:, 0], [0.1, 0.5])) > 0.5
+    assert abs(Coordinates().fit(X).transform(X).standard.mean()) < 0.01
 
 
 def test_where_no_view_finds_the_anomalies_all_stand_as_expected(monkeypatch):

@@ -38,6 +38,8 @@ Splitter = Literal["random", "best"]
 
 # How many standard deviations a value may lie from the mean before distances see no more of it.
 _FARTHEST = 8.0
+# Unlabelled rows' values of a column that others are ranked among, at most.
+_LEVELS = 1000
 # Principal axes: no more than these, and none with a smaller share of the variance.
 _AXES, _SHARE = 200, 1e-4
 # Numbers that are held at a time where distances are worked out: they stay in the cache.
@@ -71,7 +73,8 @@ class Table:
     raw : ndarray
         As they came in, NaN included.
     standard : ndarray
-        In standard deviations from the unlabelled rows' mean, without NaN.
+        Half way between standard deviations from the unlabelled rows' mean and ranks among them,
+        without NaN.
     white : ndarray
         On the principal axes of the unlabelled rows, each of unit variance.
     scores : dict of str to ndarray
@@ -127,7 +130,12 @@ class Lesson:
 
 
 class Coordinates(BaseEstimator):
-    """From rows as they came in to a :class:`Table`; learned from the unlabelled rows."""
+    """From rows as they came in to a :class:`Table`; learned from the unlabelled rows.
+
+    A column's coordinate is the mean of two, each of unit variance: its distance from the mean, in
+    which the few values far out leave the many hardly any room, and its rank, in which it counts
+    for nothing how far out they are.
+    """
 
     def fit(self, X: NDArray[Any]) -> "Coordinates":
         """Learn middles, spreads and principal axes.
@@ -150,16 +158,19 @@ class Coordinates(BaseEstimator):
         self.mean_ = np.nanmean(half, axis=0) * 2
         spread = np.nanstd(half / 2, axis=0) * 4
         self.spread_ = np.where(spread > 0, spread, 1.0)
+        ordered = np.sort(np.where(np.isnan(X), self.middle_, X), axis=0)
+        kept = np.linspace(0, len(X) - 1, min(len(X), _LEVELS)).round().astype(np.intp)
+        self.levels_ = np.ascontiguousarray(ordered[kept].T)
         standard = self._standard(X)
         n_axes = max(1, min(len(X) - 1, X.shape[1], _AXES))
         solver = "full" if min(X.shape) <= 500 else "randomized"
         with np.errstate(invalid="ignore", divide="ignore"):
             pca = PCA(n_axes, svd_solver=solver, random_state=0).fit(standard)
-            kept = np.nan_to_num(pca.explained_variance_ratio_) > _SHARE
-        kept[:2] = True
-        deviation = np.sqrt(pca.explained_variance_[kept])
+            long = np.nan_to_num(pca.explained_variance_ratio_) > _SHARE
+        long[:2] = True
+        deviation = np.sqrt(pca.explained_variance_[long])
         deviation = np.where(deviation > 1e-9, deviation, 1.0)
-        self.axes_ = (pca.components_[kept] / deviation[:, None]).T
+        self.axes_ = (pca.components_[long] / deviation[:, None]).T
         self.center_ = pca.mean_ @ self.axes_
         return self
 
@@ -184,7 +195,13 @@ class Coordinates(BaseEstimator):
         X = X.astype(np.float64, copy=False)
         filled = np.where(np.isnan(X), self.middle_, X)
         with np.errstate(over="ignore"):
-            return np.clip((filled - self.mean_) / self.spread_, -_FARTHEST, _FARTHEST)
+            standard = np.clip((filled - self.mean_) / self.spread_, -_FARTHEST, _FARTHEST)
+        for column, levels in enumerate(self.levels_):
+            values = filled[:, column]
+            below = np.searchsorted(levels, values) + np.searchsorted(levels, values, "right")
+            # Ranks from -1 to 1 are spread evenly: their variance is a third.
+            standard[:, column] += np.sqrt(3) * (below / len(levels) - 1)
+        return standard / 2
 
 
 class Trees(BaseEstimator):
