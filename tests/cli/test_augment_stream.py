@@ -318,6 +318,7 @@ class TestKill:
         assert output.read_bytes() == expected.read_bytes()
         assert sorted(os.listdir(folder)) == sorted(["rows", expected.name, output.name])
 
+    @pytest.mark.slow
     def test_twice(self, tmp_path: Path) -> None:
         self.check(tmp_path, ".parquet", n_kills=2, size=20_000, multiplier=1500)
 

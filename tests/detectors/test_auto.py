@@ -150,6 +150,7 @@ def test_equally_distant_rows_do_not_make_scores_hang_on_threads_or_batches():
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_second_trees_do_not_doubt_rows_for_being_like_a_left_out_anomaly():
     # Labels at random on rows without any structure: left out, they are rows like all others.
     means = []

@@ -92,7 +92,12 @@ def draw(n_unlabelled, n_labels, share, distance, seed):
     return unlabelled, rng.standard_normal(n_labels) + distance, hidden
 
 
-@pytest.mark.parametrize("n_labels", [5, 20, 100])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "n_labels", [pytest.param(5, marks=SLOW), 20, pytest.param(100, marks=SLOW)]
+)
 @pytest.mark.parametrize(("share", "known"), [(0.02, True), (0.1, False), (0.3, False)])
 def test_intervals_hold_the_truth_mostly(n_labels, share, known):
     held = {"aucroc": 0, "aucpr": 0}

@@ -61,8 +61,9 @@ def table(kind):
 
 
 KINDS = [
-    "random", "many columns", "duplicates", "constant columns", "float32", "other units",
-    "2", "3", "12", "49", "60",
+    "random", "duplicates", "constant columns", "other units", "2", "60",
+    *(pytest.param(kind, marks=pytest.mark.slow)
+      for kind in ("many columns", "float32", "3", "12", "49")),
 ]  # fmt: skip
 
 

@@ -178,6 +178,7 @@ class TestRunMany:
         for sampler, seed in itertools.product(("none", "NNGMix"), (0, 1))
     )
 
+    @pytest.mark.slow
     def test_processes_and_order_do_not_matter(self) -> None:
         alone = {numbers(run_cell(cell)) for cell in self.CELLS}
         assert {numbers(o) for o in run_cells(self.CELLS, n_jobs=1)} == alone

@@ -298,6 +298,7 @@ def test_one_takes_over_from_the_other(path: Path) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_interrupted(path: Path) -> None:
     cells = [*CELLS[:4], LONG, *CELLS[4:10]]
     run = Run(path, cells)
