@@ -397,18 +397,16 @@ class PlainProduct(_Product):
     def _center_rows(self, block: Floats, scratch: "Scratch") -> tuple[Floats, Floats] | None:
         """Center and scale rows, and find their squared norms, less the slack."""
         n, n_features = block.shape
-        turned = is_turned(block)
         # Several rows to a line, so that loops over a line are long enough to be worth starting.
-        several = 8 if n % 8 == 0 and not turned else 1
+        several = 8 if n % 8 == 0 and not is_turned(block) else 1
         line = (n // several, n_features * several)
-        block = block if turned else block.reshape(line)
-        r = scratch.rows("centred", block, line[1], self.origin.dtype)
-        np.subtract(block, np.tile(self.origin, several), out=r)
+        lines = block.reshape(line)
+        r = scratch.rows("centred", lines, line[1], self.origin.dtype)
+        np.subtract(lines, np.tile(self.origin, several), out=r)
         # Numbers too large for the dtype overflow, which their norms tell.
         with np.errstate(over="ignore", invalid="ignore"):
             r *= np.tile(self.per_unit, several)
-            r = r if turned else r.reshape(n, n_features)
-            r = r.astype(self.dtype, copy=False)
+            r = r.reshape(block.shape).astype(self.dtype, copy=False)
             norm = np.einsum("ij,ij->i", r, r)
             fits = norm.max() < self.most  # not so if it is NaN
         return (r, norm * self.dtype(1.0 - self.slack)) if fits else None
