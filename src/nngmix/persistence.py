@@ -34,7 +34,7 @@ from nngmix import __version__
 from nngmix.detectors import DETECTORS, BaggedTrees
 from nngmix.detectors.base import BaseDetector
 from nngmix.detectors.evidence import NormalScores, Probability
-from nngmix.detectors.views import Coordinates, Distance, Isolation, Kernel, Trees
+from nngmix.detectors.views import Coordinates, Distance, Isolation, Kernel, Linear, Trees
 from nngmix.neighbors import Nearest
 from nngmix.replacing import replacing
 from nngmix.sampling import SAMPLERS, Chain
@@ -130,7 +130,7 @@ class _Forest:
 _PIECES = (Column, Draw, Nearest, Needs, Pool, PoolBuilder, Scale, Table)
 
 # What AutoDetector is made of.
-_VIEWS = (Coordinates, Distance, Isolation, Kernel, NormalScores, Probability, Trees)
+_VIEWS = (Coordinates, Distance, Isolation, Kernel, Linear, NormalScores, Probability, Trees)
 
 # Types beyond those that skops trusts by itself. Each by its name, for a prefix would trust
 # whatever else can be reached under it. None of them does anything when it is made but keep what

@@ -51,6 +51,7 @@ TRUST = {
     "white nearness": Trust(1, 1.4),
     "weighted nearness": Trust(4, 1.5),
     "white kernel": Trust(1, 1.4),
+    "linear": Trust(4, 1.5, labels=20),
 }
 
 #: What each view does, in the words of `summary_`.
@@ -67,6 +68,7 @@ _WORDS = {
     "weighted nearness": "nearer to a labelled anomaly than to others, in columns the trees use",
     "white nearness": "such nearness, correlated columns counting once",
     "white kernel": "smooth boundaries, correlated columns counting once",
+    "linear": "a straight boundary",
 }
 
 
@@ -382,7 +384,8 @@ class AutoDetector(BaseDetector):
             found = self.scales_[name].transform(theirs)
             weights[name], self.evidence_[name] = weigh(TRUST[name], found, lesson.weights[1])
         if not any(weights.values()):  # no view finds them: then all stand as expected
-            weights = {name: TRUST[name].weight for name in weights}
+            n_labels = len(lesson.anomalies)
+            weights = {name: TRUST[name].expect(n_labels) for name in weights}
         total = sum(weights.values())
         self.weights_ = {name: value / total for name, value in weights.items()}
         self.views_ = {name: lesson.learned[name] for name in weights if weights[name] > 0}
@@ -399,7 +402,8 @@ class AutoDetector(BaseDetector):
         # The weights, too, are those that there would be without the anomaly.
         without = np.array(weights)
         nothing = ~without.any(axis=0)
-        without[:, nothing] = np.array([[TRUST[name].weight] for name in lesson.scores])
+        others = len(lesson.anomalies) - 1
+        without[:, nothing] = np.array([[TRUST[name].expect(others)] for name in lesson.scores])
         without /= without.sum(axis=0)
         return np.sum(ours, axis=0), np.sum(without * np.array(theirs), axis=0)
 

@@ -93,10 +93,28 @@ class Trust:
         Its weight where the labelled anomalies score as expected.
     expected : float
         Mean normal score that anomalies have by it.
+    labels : float, default=0
+        Labels with which it has half of its weight: 0 for a view that is of use with a single one.
     """
 
     weight: float
     expected: float
+    labels: float = 0.0
+
+    def expect(self, n_labels: Any) -> Any:
+        """Weigh the view by how many labels there are alone.
+
+        Parameters
+        ----------
+        n_labels : float or ndarray
+            How many, or several such numbers.
+
+        Returns
+        -------
+        float or ndarray
+            At least 0.
+        """
+        return self.weight * (n_labels / (n_labels + self.labels) if self.labels else 1.0)
 
 
 def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
@@ -104,6 +122,7 @@ def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
 
     Expectation and finding are averaged, the expectation counting as six anomalies; the weight
     grows with the square of the result. So a single label moves it a little, and hundreds decide.
+    A view that is of use only with many labels comes in with them.
 
     Parameters
     ----------
@@ -124,7 +143,8 @@ def weigh(trust: Trust, found: Floats, weights: Floats) -> tuple[float, float]:
     count, total = _tally(found, weights)
     mean = float(total.sum() + _EXPECTED_COUNTS * trust.expected)
     mean /= float(count.sum()) + _EXPECTED_COUNTS
-    return trust.weight * max(mean / trust.expected, 0.0) ** 2, mean
+    weight = float(trust.expect(count.sum()))
+    return weight * max(mean / trust.expected, 0.0) ** 2, mean
 
 
 def weigh_without(trust: Trust, found: Floats, weights: Floats) -> Floats:
@@ -141,9 +161,11 @@ def weigh_without(trust: Trust, found: Floats, weights: Floats) -> Floats:
         The weight without that anomaly.
     """
     count, total = _tally(found, weights)
+    count = count.sum() - count
     mean = total.sum() - total + _EXPECTED_COUNTS * trust.expected
-    mean /= count.sum() - count + _EXPECTED_COUNTS
-    return trust.weight * np.maximum(mean / trust.expected, 0.0) ** 2
+    mean /= count + _EXPECTED_COUNTS
+    weight: Floats = trust.expect(count) * np.maximum(mean / trust.expected, 0.0) ** 2
+    return weight
 
 
 def _tally(found: Floats, weights: Floats) -> tuple[Floats, Floats]:
