@@ -221,6 +221,46 @@ def test_a_few_values_far_out_leave_the_others_room(view):
     assert reached(lambda X: np.sinh(2 * X)) > plain - 0.02
 
 
+def test_a_straight_boundary_comes_in_with_the_labels():
+    # Anomalies are only a little off in each of ten columns, and many of them are hidden.
+    def rows(seed):
+        rng = np.random.default_rng(seed)
+        anomalous = np.arange(800) < 200
+        return rng.standard_normal((800, 10)) + 0.5 * anomalous[:, None], anomalous
+
+    X, anomalous = rows(0)
+    weights = [quick().fit(X, label(anomalous, n)).weights_["linear"] for n in (1, 5, 50)]
+    assert weights[0] == 0
+    assert 0 < weights[1] < weights[2] / 2
+    detector = quick().fit(X, label(anomalous, 50))
+    assert "a straight boundary" in detector.summary_
+    X, anomalous = rows(1)
+    coordinates = detector.coordinates_.transform(X)
+    reached = {
+        n: roc_auc_score(anomalous, v.score(coordinates)) for n, v in detector.views_.items()
+    }
+    assert max(reached, key=reached.get) == "linear"
+    assert reached["linear"] > reached["trees"] + 0.01
+
+
+def test_the_linear_view_says_of_training_rows_what_it_says_of_new_ones():
+    # Labels at random, in so many columns that a regression learns them by heart.
+    known, honest, new = [], [], []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((400, 120)), np.arange(400) < 30
+        lesson, view = lesson_of(X, y), make_views()["linear"]
+        ours, theirs = view.learn(lesson)
+        tables = Coordinates().fit(X[~y]).transform
+        known.append(roc_auc_score(y, view.score(tables(X))))
+        honest.append(roc_auc_score(np.sort(y), np.concatenate([ours, theirs])))
+        unseen = view.score(tables(rng.standard_normal((400, 120))))
+        new.append(roc_auc_score(np.repeat([0, 1], [len(ours), 400]), np.append(ours, unseen)))
+    assert min(known) > 0.9
+    assert abs(np.mean(honest) - 0.5) < 0.05
+    assert abs(np.mean(new) - 0.5) < 0.05
+
+
 def test_coordinates_keep_the_order_of_a_columns_values():
     rng = np.random.default_rng(0)
     X = np.column_stack([np.exp(3 * rng.standard_normal(2500)), rng.integers(3, size=2500)])
@@ -381,11 +421,14 @@ def test_a_time_limit_leaves_out_what_would_take_longer():
     assert np.array_equal(ample.decision_scores_, unlimited.decision_scores_)
 
 
-def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch):
+def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, capsys):
     monkeypatch.setattr(auto, "_MOST_ROWS", 200)
+    monkeypatch.setattr(auto, "_BLOCK_ROWS", 100)
     X, anomalous = table()
     y = label(anomalous, 10)
-    detector = quick().fit(X, y)
+    detector = quick(verbose=True).fit(X, y)
+    # The bar counts the views, and two blocks of such rows.
+    assert f"{len(make_views()) + 2}/{len(make_views()) + 2}" in capsys.readouterr().err
     plain = detector.decision_function(X)
     same = np.isclose(plain, detector.decision_scores_, rtol=0, atol=1e-12)
     assert 290 <= same.sum() <= 300

@@ -59,6 +59,15 @@ def test_without_evidence_a_view_stands_as_expected():
     assert weigh(trust, np.full(3, np.nan), np.ones(3)) == pytest.approx((2.0, 1.5))
 
 
+def test_a_view_that_needs_labels_has_half_of_its_weight_with_so_many():
+    trust = Trust(4, 1.5, labels=20)
+    for n, share in ((5, 0.2), (20, 0.5), (180, 0.9)):
+        weight, mean = weigh(trust, np.full(n, 1.5), np.ones(n))
+        assert (weight, mean) == pytest.approx((4 * share, 1.5))
+        assert trust.expect(n) == pytest.approx(4 * share)
+    assert trust.expect(0) == weigh(trust, np.array([np.nan]), np.ones(1))[0] == 0
+
+
 def test_evidence_outweighs_expectation_with_its_number():
     trust = Trust(1.0, 1.0)
     found = [weigh(trust, np.full(n, 3.0), np.ones(n)) for n in (1, 6, 600)]
@@ -73,9 +82,10 @@ def test_evidence_outweighs_expectation_with_its_number():
 @given(
     arrays(float, st.integers(2, 8), elements=st.floats(-4, 8) | st.just(np.nan)),
     st.integers(0, 2**31),
+    st.sampled_from([0.0, 20.0]),
 )
-def test_weights_without_an_anomaly_are_those_of_the_others(found, seed):
-    trust = Trust(2.0, 1.5)
+def test_weights_without_an_anomaly_are_those_of_the_others(found, seed, labels):
+    trust = Trust(2.0, 1.5, labels)
     weights = np.random.default_rng(seed).uniform(0.5, 2, len(found))
     weights /= weights.mean()
     for left_out, weight in enumerate(weigh_without(trust, found, weights)):

@@ -26,7 +26,7 @@ from nngmix.detectors.evidence import (
     weigh,
     weigh_without,
 )
-from nngmix.detectors.progress import progress
+from nngmix.detectors.progress import Advance, progress
 from nngmix.detectors.views import Coordinates, Lesson, Table, make_views
 from nngmix.shared_context import one_blas_thread
 
@@ -287,13 +287,18 @@ class AutoDetector(BaseDetector):
             unlabelled = np.sort(rng.choice(unlabelled, _MOST_ROWS, replace=False))
         rest = np.setdiff1d(np.arange(len(X)), np.concatenate([unlabelled, anomalies]))
         n_trees = self._count_trees(X, y, weight, unlabelled, anomalies, len(rest), start)
-        with one_blas_thread:
-            lesson = self._learn(X, weight, unlabelled, anomalies, n_trees, len(rest), rng, start)
-        self._weigh(lesson)
-        self._honest = np.empty(len(X))
-        ours, theirs = self._combine(lesson)
-        self._honest[unlabelled], self._honest[anomalies] = ours, theirs
-        self._honest[rest] = self._scores(X[rest])
+        steps = len(TRUST) + len(_blocks(len(rest), X.shape[1]))
+        with progress("AutoDetector", steps, self.verbose) as advance:
+            with one_blas_thread:
+                some = X, weight, unlabelled, anomalies
+                lesson = self._learn(*some, n_trees, len(rest), rng, start, advance)
+            self._weigh(lesson)
+            self._honest = np.empty(len(X))
+            ours, theirs = self._combine(lesson)
+            self._honest[unlabelled], self._honest[anomalies] = ours, theirs
+            for block in _blocks(len(rest), X.shape[1]):
+                self._honest[rest[block]] = self._scores(X[rest[block]])
+                advance()
         self._judge(X, unlabelled, anomalies)
 
     def _count_trees(
@@ -331,6 +336,7 @@ class AutoDetector(BaseDetector):
         n_rest: int,
         rng: np.random.Generator,
         start: float,
+        advance: Advance,
     ) -> Lesson:
         """Let each view learn that the time allows."""
         self.coordinates_ = Coordinates().fit(X[unlabelled])
@@ -350,29 +356,28 @@ class AutoDetector(BaseDetector):
         self.left_out_: list[str] = []
         longest = scoring = 0.0
         some = lesson.unlabelled.rows(slice(2000))
-        with progress("AutoDetector", len(views), self.verbose) as advance:
-            for (name, view), seed in zip(views.items(), seeds, strict=True):
-                begun = time.perf_counter()
-                expected = begun - start + 1.5 * longest + scoring
-                late = self.time_limit is not None and longest and expected > self.time_limit
-                if late or not lesson.learned.keys() >= set(view.needs):
+        for (name, view), seed in zip(views.items(), seeds, strict=True):
+            begun = time.perf_counter()
+            expected = begun - start + 1.5 * longest + scoring
+            late = self.time_limit is not None and longest and expected > self.time_limit
+            if late or not lesson.learned.keys() >= set(view.needs):
+                self.left_out_.append(name)
+                advance()
+                continue
+            lesson.seed = int(seed)
+            found = view.learn(lesson)
+            longest = max(longest, time.perf_counter() - begun)
+            if self.time_limit is not None and n_rest:
+                again = time.perf_counter()
+                some.scores[name] = view.score(some)
+                taken = (time.perf_counter() - again) * n_rest / len(some)
+                if name != "trees" and expected + taken > self.time_limit:
                     self.left_out_.append(name)
                     advance()
                     continue
-                lesson.seed = int(seed)
-                found = view.learn(lesson)
-                longest = max(longest, time.perf_counter() - begun)
-                if self.time_limit is not None and n_rest:
-                    again = time.perf_counter()
-                    some.scores[name] = view.score(some)
-                    taken = (time.perf_counter() - again) * n_rest / len(some)
-                    if name != "trees" and expected + taken > self.time_limit:
-                        self.left_out_.append(name)
-                        advance()
-                        continue
-                    scoring += taken
-                lesson.learned[name], lesson.scores[name] = view, found
-                advance()
+                scoring += taken
+            lesson.learned[name], lesson.scores[name] = view, found
+            advance()
         return lesson
 
     def _weigh(self, lesson: Lesson) -> None:
@@ -537,11 +542,9 @@ class AutoDetector(BaseDetector):
         self._refuse_beyond_single_precision(X)
         X = np.ascontiguousarray(X)
         scores = np.empty(len(X))
-        size = max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // X.shape[1]))
         with one_blas_thread:
-            for start in range(0, len(X), size):
-                table = self.coordinates_.transform(X[start : start + size])
-                scores[start : start + size] = self._score_table(table)
+            for block in _blocks(*X.shape):
+                scores[block] = self._score_table(self.coordinates_.transform(X[block]))
         return scores
 
     def _score_table(self, table: Table) -> NDArray[np.float64]:
@@ -565,6 +568,12 @@ class AutoDetector(BaseDetector):
 
     def _share(self) -> float:
         return float(self.quality_.share)
+
+
+def _blocks(n_rows: int, n_columns: int) -> list[slice]:
+    """Cut rows into blocks that are scored one at a time."""
+    size = max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // n_columns))
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def _tell_quality(quality: Any) -> Iterator[str]:
