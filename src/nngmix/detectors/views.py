@@ -161,7 +161,7 @@ class Coordinates(BaseEstimator):
         self.mean_ = np.nanmean(half, axis=0) * 2
         spread = np.nanstd(half / 2, axis=0) * 4
         self.spread_ = np.where(spread > 0, spread, 1.0)
-        ordered = np.sort(np.where(np.isnan(X), self.middle_, X), axis=0)
+        ordered = np.sort(self._fill(X), axis=0)
         kept = np.linspace(0, len(X) - 1, min(len(X), _LEVELS)).round().astype(np.intp)
         self.levels_ = np.ascontiguousarray(ordered[kept].T)
         standard = self._standard(X)
@@ -194,9 +194,11 @@ class Coordinates(BaseEstimator):
         # The last digits of a product hang on how many rows it has.
         return Table(X, standard, np.round(white, 9))
 
+    def _fill(self, X: Floats) -> Floats:
+        return np.where(np.isnan(X), self.middle_, X)
+
     def _standard(self, X: NDArray[Any]) -> Floats:
-        X = X.astype(np.float64, copy=False)
-        filled = np.where(np.isnan(X), self.middle_, X)
+        filled = self._fill(X.astype(np.float64, copy=False))
         with np.errstate(over="ignore"):
             standard = np.clip((filled - self.mean_) / self.spread_, -_FARTHEST, _FARTHEST)
         for column, levels in enumerate(self.levels_):
@@ -484,22 +486,31 @@ class Distance(BaseEstimator):
         return NearestNeighbors(n_neighbors=k, algorithm=algorithm, n_jobs=self.n_jobs_).fit(rows)
 
 
-class Kernel(BaseEstimator):
-    """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows."""
+class _Bag(BaseEstimator):
+    """A bag of machines, each on labelled anomalies and some of the unlabelled rows: a base.
+
+    A subclass says in which coordinates, how many machines and unlabelled rows, and has
+
+    - ``_teach(rows, anomalies, weights)``, which returns what a machine has learned, as numbers;
+    - ``_vote(machine, points)``, which returns its scores.
+    """
 
     needs: ClassVar[tuple[str, ...]] = ()
 
-    # Machines, and rows of a kind that each sees: at least so many unlabelled ones, at most so many
-    # of either, for they slow down with the square of their number.
-    _MACHINES, _FEWEST, _MOST = 20, 100, 500
+    _SPACE: ClassVar[str]
+    _MACHINES: ClassVar[int]
+    # Labelled anomalies that a machine sees, at most.
+    _MOST: ClassVar[int]
 
     def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
         """Learn; return honest scores of the unlabelled rows and of the anomalies."""
         rng = np.random.default_rng(lesson.seed)
-        rows, anomalies = lesson.unlabelled.white, lesson.anomalies.white
+        rows = getattr(lesson.unlabelled, self._SPACE)
+        anomalies = getattr(lesson.anomalies, self._SPACE)
         chance = lesson.weights[0] / lesson.weights[0].sum()
+        weights = lesson.weights[1] / lesson.weights[1].mean()
         groups = _leave_out(len(anomalies), lesson.seed)
-        n_drawn = min(len(rows), max(self._FEWEST, min(len(anomalies), self._MOST)))
+        n_drawn = self._count_drawn(len(rows), len(anomalies))
         self.machines_: list[dict[str, Any]] = []
         ours, theirs = np.zeros((2, len(rows))), np.zeros((2, len(anomalies)))
         for number in range(self._MACHINES):
@@ -510,23 +521,14 @@ class Kernel(BaseEstimator):
                 left_out, rest = rest, np.arange(len(anomalies))
             if len(rest) > self._MOST:
                 rest = rng.choice(rest, self._MOST, replace=False)
-            X = np.concatenate([anomalies[rest], rows[drawn]])
-            y = np.repeat([1, 0], [len(rest), n_drawn])
-            machine = SVC(class_weight="balanced").fit(X, y)
-            self.machines_.append(
-                {
-                    "vectors": machine.support_vectors_,
-                    "coefficients": machine.dual_coef_[0],
-                    "intercept": float(machine.intercept_[0]),
-                    "gamma": float(machine._gamma),
-                }
-            )
-            votes = self._vote(self.machines_[-1], rows)
+            machine = self._teach(rows[drawn], anomalies[rest], weights[rest])
+            self.machines_.append(machine)
+            votes = self._vote(machine, rows)
             votes[drawn] = 0
             ours[0] += votes
             ours[1] += 1
             ours[1, drawn] -= 1
-            theirs[0, left_out] += self._vote(self.machines_[-1], anomalies[left_out])
+            theirs[0, left_out] += self._vote(machine, anomalies[left_out])
             theirs[1, left_out] += 1
         always = ours[1] == 0
         if always.any():  # so few rows that every machine saw them
@@ -536,75 +538,80 @@ class Kernel(BaseEstimator):
             return ours[0] / ours[1], theirs[0] / theirs[1]
 
     def score(self, table: Table) -> Floats:
-        """Score rows: the machines' mean distance from their boundaries."""
-        return self._total(table.white) / len(self.machines_)
+        """Score rows: the machines' mean vote."""
+        # The last digits of a product hang on how many rows it has.
+        return np.round(self._total(getattr(table, self._SPACE)) / len(self.machines_), 9)
 
     def _total(self, points: Floats) -> Floats:
         return np.sum([self._vote(machine, points) for machine in self.machines_], axis=0)
 
+    def _count_drawn(self, n_rows: int, n_anomalies: int) -> int:
+        """Tell how many unlabelled rows a machine sees."""
+        raise NotImplementedError
+
+    def _teach(self, rows: Floats, anomalies: Floats, weights: Floats) -> dict[str, Any]:
+        raise NotImplementedError
+
     def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
+        raise NotImplementedError
+
+
+class Kernel(_Bag):
+    """A bag of support vector machines, each on labelled anomalies and a few unlabelled rows."""
+
+    # They slow down with the square of the number of rows.
+    _SPACE, _MACHINES, _MOST = "white", 20, 500
+
+    def _count_drawn(self, n_rows: int, n_anomalies: int) -> int:
+        return min(n_rows, max(100, min(n_anomalies, self._MOST)))
+
+    def _teach(self, rows: Floats, anomalies: Floats, weights: Floats) -> dict[str, Any]:
+        X = np.concatenate([anomalies, rows])
+        y = np.repeat([1, 0], [len(anomalies), len(rows)])
+        machine = SVC(class_weight="balanced").fit(X, y)
+        return {
+            "vectors": machine.support_vectors_,
+            "coefficients": machine.dual_coef_[0],
+            "intercept": float(machine.intercept_[0]),
+            "gamma": float(machine._gamma),
+        }
+
+    def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
+        """Score points by how far they are beyond the machine's boundary."""
         if not len(points):
             return np.zeros(0)
         near = rbf_kernel(points, machine["vectors"], machine["gamma"])
         return near @ machine["coefficients"] + machine["intercept"]
 
 
-class Linear(BaseEstimator):
+class Linear(_Bag):
     """A bag of logistic regressions, each on labelled anomalies and half of the unlabelled rows.
 
-    Where labels are few and rows of both kinds mix, a straight boundary errs less than a bent one.
+    Where rows of both kinds mix, a straight boundary errs less than a bent one.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    _SPACE, _MACHINES, _MOST = "standard", 10, 4000
 
-    # Regressions, the share of the unlabelled rows that each sees, and at most so many.
-    _REGRESSIONS, _SHARE, _MOST = 10, 0.5, 4000
+    def _count_drawn(self, n_rows: int, n_anomalies: int) -> int:
+        return max(1, min(n_rows // 2, 4000))
 
-    def learn(self, lesson: Lesson) -> tuple[Floats, Floats]:
-        """Learn; return honest scores of the unlabelled rows and of the anomalies."""
-        rng = np.random.default_rng(lesson.seed)
-        rows, anomalies = lesson.unlabelled.standard, lesson.anomalies.standard
-        weights = lesson.weights[1] / lesson.weights[1].mean()
-        chance = lesson.weights[0] / lesson.weights[0].sum()
-        groups = _leave_out(len(anomalies), lesson.seed)
-        n_drawn = max(1, min(int(self._SHARE * len(rows)), self._MOST))
-        ours, theirs = np.zeros((2, len(rows))), np.full(len(anomalies), np.nan)
-        slopes, intercepts = [], []
-        for number in range(self._REGRESSIONS):
-            left_out = groups[number % len(groups)]
-            rest = np.delete(np.arange(len(anomalies)), left_out)
-            if not len(rest):
-                left_out, rest = rest, np.arange(len(anomalies))
-            drawn = rng.choice(len(rows), n_drawn, replace=False, p=chance)
-            X = np.concatenate([rows[drawn], anomalies[rest]])
-            y = np.repeat([0, 1], [n_drawn, len(rest)])
-            # Both kinds weigh as many as there are labels, beside a penalty that stays: the fewer
-            # they are, the less it dares.
-            weight = np.repeat([weights[rest].sum() / n_drawn, 1.0], [n_drawn, len(rest)])
-            weight[n_drawn:] = weights[rest]
-            regression = LogisticRegression(tol=1e-3, max_iter=200)
-            with warnings.catch_warnings():
-                # What it has found by then does.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                regression.fit(X, y, weight)
-            slopes.append(regression.coef_[0])
-            intercepts.append(regression.intercept_[0])
-            votes = rows @ slopes[-1] + intercepts[-1]
-            votes[drawn] = 0
-            ours[0] += votes
-            ours[1] += 1
-            ours[1, drawn] -= 1
-            theirs[left_out] = anomalies[left_out] @ slopes[-1] + intercepts[-1]
-        self.slope_, self.intercept_ = np.mean(slopes, axis=0), float(np.mean(intercepts))
-        always = ours[1] == 0
-        if always.any():  # so few rows that every regression saw them
-            ours[0, always], ours[1, always] = self.score(lesson.unlabelled.rows(always)), 1
-        return ours[0] / ours[1], theirs
+    def _teach(self, rows: Floats, anomalies: Floats, weights: Floats) -> dict[str, Any]:
+        X = np.concatenate([rows, anomalies])
+        y = np.repeat([0, 1], [len(rows), len(anomalies)])
+        # Both kinds weigh as much as there are labels, beside a penalty that stays: the fewer they
+        # are, the less it dares.
+        weight = np.concatenate([np.full(len(rows), weights.sum() / len(rows)), weights])
+        regression = LogisticRegression(tol=1e-3, max_iter=200)
+        with warnings.catch_warnings():
+            # What it has found by then does.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.fit(X, y, weight)
+        return {"slope": regression.coef_[0], "intercept": float(regression.intercept_[0])}
 
-    def score(self, table: Table) -> Floats:
-        """Score rows: the regressions' mean logit."""
-        # The last digits of a product hang on how many rows it has.
-        return np.round(table.standard @ self.slope_ + self.intercept_, 9)
+    def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
+        """Score points by their logit."""
+        votes: Floats = points @ machine["slope"] + machine["intercept"]
+        return votes
 
 
 def make_views() -> dict[str, Any]:
