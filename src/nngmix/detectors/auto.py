@@ -30,7 +30,8 @@ from nngmix.detectors.progress import Advance, progress
 from nngmix.detectors.views import Coordinates, Lesson, Table, make_views
 from nngmix.shared_context import one_blas_thread
 
-# Unlabelled rows to learn from, at most; more add next to nothing but time.
+# Unlabelled rows to learn from, at most: the more, the better (docs/auto.md), but each row that is
+# scored is held against all of them.
 _MOST_ROWS = 50_000
 # Cells and rows that are scored at a time, at most.
 _BLOCK_CELLS, _BLOCK_ROWS = 1 << 21, 1 << 15
