@@ -1,5 +1,6 @@
 """AutoDetector: what its views say, how labels weigh them, and what it says about itself."""
 
+import time
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from nngmix import load, save
 from nngmix.detectors import AutoDetector, LabelsWarning, auto
-from nngmix.detectors.views import Coordinates, Lesson, make_views
+from nngmix.detectors.views import Coordinates, Distance, Lesson, make_views
 
 
 def table(n=500, n_columns=5, share=0.1, shift=2.5, seed=0):
@@ -419,6 +420,24 @@ def test_a_time_limit_leaves_out_what_would_take_longer():
     ample = quick(time_limit=600.0).fit(X[:300], y[:300])
     unlimited = quick().fit(X[:300], y[:300])
     assert np.array_equal(ample.decision_scores_, unlimited.decision_scores_)
+
+
+def test_a_view_is_not_cheap_for_what_a_view_left_out_has_measured(monkeypatch):
+    monkeypatch.setattr(auto, "_MOST_ROWS", 300)
+    measure = Distance._measure
+
+    def slow(self, rows, weights, own):
+        if not own:
+            time.sleep(0.8)
+        return measure(self, rows, weights, own)
+
+    monkeypatch.setattr(Distance, "_measure", slow)
+    X, anomalous = table(3000)
+    with pytest.warns(LabelsWarning):
+        detector = quick(time_limit=6).fit(X, label(anomalous, 1))
+    # 2,700 rows more would take nine times as long.
+    distances = {name for name, view in make_views().items() if isinstance(view, Distance)}
+    assert distances <= set(detector.left_out_)
 
 
 def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, capsys):

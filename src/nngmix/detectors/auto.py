@@ -369,10 +369,13 @@ class AutoDetector(BaseDetector):
             found = view.learn(lesson)
             longest = max(longest, time.perf_counter() - begun)
             if self.time_limit is not None and n_rest:
-                again = time.perf_counter()
+                again, measured = time.perf_counter(), dict(some.surroundings)
                 some.scores[name] = view.score(some)
                 taken = (time.perf_counter() - again) * n_rest / len(some)
                 if name != "trees" and expected + taken > self.time_limit:
+                    # What it measured is not there for others to share, nor cheap for them.
+                    some.surroundings = measured
+                    del some.scores[name]
                     self.left_out_.append(name)
                     advance()
                     continue
