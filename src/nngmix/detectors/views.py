@@ -20,6 +20,7 @@ Pattern Recognition Letters 37, 2014. Isolation: Liu, Ting and Zhou, "Isolation 
 """
 
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -486,14 +487,8 @@ class Distance(BaseEstimator):
         return NearestNeighbors(n_neighbors=k, algorithm=algorithm, n_jobs=self.n_jobs_).fit(rows)
 
 
-class _Bag(BaseEstimator):
-    """A bag of machines, each on labelled anomalies and some of the unlabelled rows: a base.
-
-    A subclass says in which coordinates, how many machines and unlabelled rows, and has
-
-    - ``_teach(rows, anomalies, weights)``, which returns what a machine has learned, as numbers;
-    - ``_vote(machine, points)``, which returns its scores.
-    """
+class _Bag(BaseEstimator, ABC):
+    """A bag of machines, each on labelled anomalies and some of the unlabelled rows: a base."""
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -545,15 +540,17 @@ class _Bag(BaseEstimator):
     def _total(self, points: Floats) -> Floats:
         return np.sum([self._vote(machine, points) for machine in self.machines_], axis=0)
 
+    @abstractmethod
     def _count_drawn(self, n_rows: int, n_anomalies: int) -> int:
         """Tell how many unlabelled rows a machine sees."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _teach(self, rows: Floats, anomalies: Floats, weights: Floats) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return what a machine learns from these rows, as numbers."""
 
+    @abstractmethod
     def _vote(self, machine: dict[str, Any], points: Floats) -> Floats:
-        raise NotImplementedError
+        """Score points by what a machine has learned."""
 
 
 class Kernel(_Bag):
@@ -593,7 +590,7 @@ class Linear(_Bag):
     _SPACE, _MACHINES, _MOST = "standard", 10, 4000
 
     def _count_drawn(self, n_rows: int, n_anomalies: int) -> int:
-        return max(1, min(n_rows // 2, 4000))
+        return max(1, min(n_rows // 2, self._MOST))
 
     def _teach(self, rows: Floats, anomalies: Floats, weights: Floats) -> dict[str, Any]:
         X = np.concatenate([rows, anomalies])
