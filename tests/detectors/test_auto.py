@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from nngmix import load, save
@@ -453,6 +454,29 @@ def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, ca
     assert 290 <= same.sum() <= 300
     assert not same[y == 1].all()
     assert "200 unlabelled rows" in detector.summary_
+
+
+def test_many_rows_are_searched_by_cells(tmp_path):
+    # So many that distances are to nearly all of the nearest rows.
+    X, anomalous = table(21_000, 7, share=0.01)
+    y = label(anomalous, 40)
+    detector = quick(n_estimators=10).fit(X, y)
+    few = X[:300]
+    scores = detector.decision_function(few)
+    assert roc_auc_score(anomalous, detector.decision_scores_) > 0.9
+    more = quick(n_estimators=10, n_jobs=2).fit(X, y)
+    assert np.array_equal(detector.decision_scores_, more.decision_scores_)
+    alone = np.concatenate([detector.decision_function(few[:1]), more.decision_function(few[1:])])
+    assert np.array_equal(scores, alone)
+    # Cells are no part of a model on disk: made anew, they are the same.
+    save(detector, tmp_path / "model")
+    assert np.array_equal(scores, load(tmp_path / "model").decision_function(few))
+    near = next(view for name, view in detector.views_.items() if name == "distance")
+    exact = NearestNeighbors(n_neighbors=10).fit(near.rows_)
+    points = detector.coordinates_.transform(few)
+    there = exact.kneighbors(points.standard)[0][:, -1]
+    found = np.exp(near.score(points))
+    assert abs(found / (there + 1e-3 * np.sqrt(7)) - 1).mean() < 0.002
 
 
 def test_a_row_of_weight_zero_is_as_if_absent():

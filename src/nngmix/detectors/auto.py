@@ -80,12 +80,12 @@ class LabelsWarning(UserWarning):
 class AutoDetector(BaseDetector):
     """Several views of the rows, weighed by the labels there are. There is nothing to choose.
 
-    Twelve views score every row: bagged trees of three kinds, distances to unlabelled rows and to
-    labelled anomalies in three metrics, kernels, an isolation forest. Each says how anomalous the
-    labelled anomalies would seem to it, had they not been labelled. What it says counts the more,
-    the higher that is: with one label all stand near what was expected of them beforehand, with
-    hundreds the labels decide. The score is the weighted mean, in normal scores of the unlabelled
-    rows: 0 is a middling row, 3 is a row in a thousand.
+    Thirteen views score every row: bagged trees of three kinds, distances to unlabelled rows and
+    to labelled anomalies in three metrics, kernels, straight boundaries, an isolation forest. Each
+    says how anomalous the labelled anomalies would seem to it, had they not been labelled. What it
+    says counts the more, the higher that is: with one label all stand near what was expected of
+    them beforehand, with hundreds the labels decide. The score is the weighted mean, in normal
+    scores of the unlabelled rows: 0 is a middling row, 3 is a row in a thousand.
 
     Not from the paper. Needs nothing beyond the core installation, and no sampler in front: the
     trees make their own pseudo-anomalies.
