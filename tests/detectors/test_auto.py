@@ -424,7 +424,7 @@ def test_a_time_limit_leaves_out_what_would_take_longer():
 
 
 def test_a_view_is_not_cheap_for_what_a_view_left_out_has_measured(monkeypatch):
-    monkeypatch.setattr(auto, "_MOST_ROWS", 300)
+    monkeypatch.setattr(AutoDetector, "most_unlabelled", 300)
     measure = Distance._measure
 
     def slow(self, rows, weights, own):
@@ -442,7 +442,7 @@ def test_a_view_is_not_cheap_for_what_a_view_left_out_has_measured(monkeypatch):
 
 
 def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, capsys):
-    monkeypatch.setattr(auto, "_MOST_ROWS", 200)
+    monkeypatch.setattr(AutoDetector, "most_unlabelled", 200)
     monkeypatch.setattr(auto, "_BLOCK_ROWS", 100)
     X, anomalous = table()
     y = label(anomalous, 10)

@@ -24,14 +24,7 @@ _DRAWN = 20_000
 
 @one_line_errors
 def augment(
-    input: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="INPUT...",
-            help="CSV or Parquet file, by its ending; a folder of them, a pattern in quotes such "
-            "as 'rows/*.parquet', or several of these: one table.",
-        ),
-    ],
+    input: options.Input,
     label: Annotated[
         str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
     ],
@@ -109,9 +102,7 @@ def augment(
     if plot is not None:
         files.check_output(plot, files.PICTURES, "--plot", force)
         options.need_matplotlib()
-    # A single file's faults are told in the words of the other commands.
-    table = None if files.is_one_file(input) else files.open_tables(input, delimiter)
-    source = files.TableFile(input[0] if table is None else table.paths[0], delimiter)
+    source = files.open_first(input, delimiter)
     files.check_crossing(source, output)
     roles = options.find_roles(source, label, exclude)
     given = {
@@ -123,7 +114,7 @@ def augment(
         "categorical_features": options.find_categories(categorical, roles.features, source),
     }
     method = options.build_sampler(sampler, given, set or [])
-    table = files.open_tables(input, delimiter) if table is None else table
+    table = files.open_tables(input, delimiter)
     for path in table.paths if len(table.paths) > 1 else []:
         files.check_not_input(output, "--output", path)
     with _Progress() as progress:
@@ -388,8 +379,7 @@ def _summary(
 ) -> None:
     features, left_out, index = job.roles.features, job.roles.left_out, job.roles.index
     shown = ", ".join(features[:8]) + (", ..." if len(features) > 8 else "")
-    n_files = len(job.table.paths)
-    where = f"{', '.join(map(str, inputs))}" + (f" ({n_files} files)" if n_files > 1 else "")
+    where = options.say_where(inputs, job.table)
     lines = [
         ("in", f"{where}: {job.n_old:,} rows, {job.n_anomalies:,} of them labelled anomalies"),
         ("features", f"{len(features)}: {shown}"),

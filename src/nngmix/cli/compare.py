@@ -1,6 +1,7 @@
 """``nngmix compare``: which sampler and detector serve a table best."""
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def compare(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="CSV or Parquet file, by its ending.")
-    ],
+    input: options.Input,
     label: Annotated[
         str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
     ],
@@ -71,7 +70,7 @@ def compare(
     random_state: Annotated[int, typer.Option(help="Seed: the same seed, the same result.")] = 0,
     n_jobs: Annotated[int, typer.Option(help="Processes; -1 is one a core.")] = -1,
     delimiter: Annotated[
-        str, typer.Option(help=r"Between the cells of a CSV file; \t is a tab.")
+        str, typer.Option(help=r"Between the cells of CSV files; \t is a tab.")
     ] = ",",
     force: Annotated[bool, typer.Option("--force", help="Replace existing output.")] = False,
 ) -> None:
@@ -94,23 +93,25 @@ def compare(
     if csv is not None:
         files.check_output(csv, files.TABLES, "--csv", force)
     methods, learners = _candidates(samplers, detectors, multiplier)
-    source = files.TableFile(data, delimiter)
+    source = files.open_first(input, delimiter)
     roles = options.find_roles(source, label, exclude)
     categories = options.find_categories(categorical, roles.features, source)
-    X, y, kinds = options.read_table(source, roles, categories)
+    table = files.open_tables(input, delimiter)
+    rows = options.read_rows(table, roles, categories, max_unlabelled, random_state)
     from nngmix.experiments.compare import compare as run
+    from nngmix.experiments.compare import note_draw
 
     try:
         with _bar() as progress:
             found = run(
-                X,
-                y,
+                rows.X,
+                rows.y,
                 samplers=methods,
                 detectors=learners,
                 n_repeats=repeats,
                 n_folds=folds,
                 max_unlabelled=max_unlabelled,
-                categorical_features=[n for n, kind in kinds.items() if kind == "category"],
+                categorical_features=[n for n, kind in rows.kinds.items() if kind == "category"],
                 random_state=random_state,
                 n_jobs=n_jobs,
                 progress=progress,
@@ -119,15 +120,20 @@ def compare(
         message = str(error).replace(" of X ", " ")
         if message.startswith("y "):
             message = f"label column {label!r} {message[2:]}"
-        raise UsageError(f"{str(data)!r}: {message}") from None
+        raise UsageError(f"{str(table.paths[0])!r}: {message}") from None
+    n_unlabelled = rows.n_read - found.n_anomalies
+    if n_unlabelled > found.n_unlabelled:
+        note = note_draw(found.n_unlabelled, n_unlabelled)
+        found = dataclasses.replace(found, notes=(note, *found.notes))
+    name = options.say_where([Path(path.name) for path in input], table)
     with contextlib.ExitStack() as both:
         # Neither file is there without the other.
         if plot is not None:
-            _draw(found, data.name).savefig(both.enter_context(files.replacing(plot)))
+            _draw(found, name).savefig(both.enter_context(files.replacing(plot)))
         if csv is not None:
             write = both.enter_context(files.writing(csv, found.scores.schema, delimiter))
             write(found.scores)
-    _print(found, data.name)
+    _print(found, name)
     written = [("picture", plot), ("scores", csv)]
     options.print_lines([(what, str(path)) for what, path in written if path is not None])
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from nngmix.cli.errors import UsageError
 from nngmix.replacing import replacing as replacing  # the commands take it from here
-from nngmix.sampling.files import TableFiles, TypesWidened, regroup
+from nngmix.sampling.files import TableFiles, TypesWidened, find_files, regroup
 
 TABLES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
@@ -322,7 +322,17 @@ def open_tables(inputs: list[Path], delimiter: str) -> TableFiles:
         raise UsageError(str(error)) from None
 
 
-def is_one_file(inputs: list[Path]) -> bool:
+def open_first(inputs: list[Path], delimiter: str) -> TableFile:
+    """Open the first of the files that are meant: its columns are those of all."""
+    if not _is_one_file(inputs):
+        try:
+            inputs = find_files(inputs)
+        except (ValueError, FileNotFoundError) as error:
+            raise UsageError(str(error)) from None
+    return TableFile(inputs[0], delimiter)
+
+
+def _is_one_file(inputs: list[Path]) -> bool:
     """Whether a single file is meant, and no folder, pattern or several."""
     path = inputs[0]
     return len(inputs) == 1 and not path.is_dir() and (path.exists() or not has_magic(str(path)))

@@ -1,10 +1,12 @@
 """What the commands that learn from a table share: the roles of its columns, and ``--set``."""
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nngmix.cli.files import TableFile
+    from nngmix.sampling.files import TableFiles
+
+#: The table that a command learns from.
+Input = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT...",
+        help="CSV or Parquet file, by its ending; a folder of them, a pattern in quotes such "
+        "as 'rows/*.parquet', or several of these: one table.",
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,8 +207,13 @@ def name_of(sampler: Any) -> str:
     return "+".join(type(part).__name__ for part in parts)
 
 
-def check_columns(X: "pa.Table", categorical: Any, path: Path) -> None:
-    """Make sure that features are numbers or categories, or say which are not, and what helps."""
+def check_columns(
+    X: "pa.Table", categorical: Any, path: Path, schema: "pa.Schema | None" = None
+) -> None:
+    """Make sure that features are numbers or categories, or say which are not, and what helps.
+
+    Their types are those of `schema`, where it is given, and cells are shown from `X`.
+    """
     import pyarrow.types as t
 
     def fits(field: "pa.Field") -> bool:
@@ -206,7 +224,8 @@ def check_columns(X: "pa.Table", categorical: Any, path: Path) -> None:
         text = t.is_string(kind) or t.is_large_string(kind)
         return number or t.is_dictionary(kind) or (text and categorical == "infer")
 
-    odd = [f"{field.name!r} ({what_else(X[field.name])})" for field in X.schema if not fits(field)]
+    fields = [(X.schema if schema is None else schema).field(name) for name in X.column_names]
+    odd = [f"{field.name!r} ({what_else(X[field.name])})" for field in fields if not fits(field)]
     if odd:
         raise UsageError(
             f"{str(path)!r}: not numeric: {', '.join(odd[:5])}"
@@ -258,47 +277,54 @@ def what_else(column: Any) -> str:
     return f"text, such as {odd if len(odd) < 30 else odd[:27] + '...'!r}"
 
 
-def read_labels(column: Any, label: str, path: Path) -> Any:
-    """Read the label column: an ndarray of 0 (unlabelled) and 1 (labelled anomaly), both there."""
-    from nngmix.sampling.labels import check_labels
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What a detector learns from.
 
-    if len(column) == 0:
-        raise UsageError(f"{str(path)!r} has no rows.")
-    what = f"label column {label!r} of {str(path)!r}"
-    if column.null_count:
-        raise UsageError(
-            f"{what}: {column.null_count} of {len(column)} rows are empty; each must be 0 "
-            "(unlabelled) or 1 (labelled anomaly)."
-        )
-    try:
-        return check_labels(column.to_numpy(), len(column))
-    except ValueError as error:
-        # The library calls it y: "y must hold only 0 ..."
-        raise UsageError(f"{what} {str(error).removeprefix('y ')}") from None
-
-
-def read_table(
-    source: "TableFile", roles: Roles, categorical: Any
-) -> tuple["pa.Table", Any, dict[str, str]]:
-    """Read what a detector learns from.
-
-    Parameters
+    Attributes
     ----------
-    source : TableFile
-        The file.
-    roles : Roles
-        Its columns.
-    categorical : "dtype", "infer" or list of str
-        See :func:`find_categories`.
-
-    Returns
-    -------
     X : pyarrow.Table
         The features. Categories are text.
     y : ndarray
         Labels, 0 and 1.
     kinds : dict of str to str
         "number", "boolean" or "category" by feature.
+    n_read : int
+        Rows of the table, of which these may be a part.
+    """
+
+    X: "pa.Table"
+    y: Any
+    kinds: dict[str, str]
+    n_read: int
+
+
+def read_rows(
+    table: "TableFiles",
+    roles: Roles,
+    categorical: Any,
+    max_unlabelled: int | None = None,
+    random_state: int = 0,
+) -> Rows:
+    """Read what a detector learns from, in memory for these rows alone.
+
+    Parameters
+    ----------
+    table : TableFiles
+        The files.
+    roles : Roles
+        Their columns.
+    categorical : "dtype", "infer" or list of str
+        See :func:`find_categories`.
+    max_unlabelled : int or None, default=None
+        Of more unlabelled rows than this, as many are drawn by chance; None takes all.
+    random_state : int, default=0
+        Seeds the draw, which depends on nothing else but the order of the rows.
+
+    Returns
+    -------
+    Rows
+        In the table's order.
 
     Raises
     ------
@@ -307,17 +333,153 @@ def read_table(
     """
     import pyarrow as pa
 
-    named = [] if isinstance(categorical, str) else categorical
+    from nngmix.cli import files
+    from nngmix.sampling.files import TypesWidened
+
+    path = table.paths[0]
     # A category is its text, in any file: 007 must not turn into 7 because all others are numbers.
-    table = source.read([*roles.features, roles.label], dict.fromkeys(named, pa.string()))
-    y = read_labels(table[roles.label], roles.label, source.path)
-    X = table.select(roles.features)
-    check_columns(X, categorical, source.path)
-    kinds = kinds_of(X.schema, categorical)
+    table.keep_text([] if isinstance(categorical, str) else categorical)
+    names = [*roles.features, roles.label]
+    try:
+        first = files.peek(table, names)
+        if first is None:
+            raise UsageError(f"{str(path)!r} has no rows.")
+        # A column of a CSV file may be empty in these and not in others.
+        known = [name for name in roles.features if first.schema.field(name).type != "null"]
+        check_columns(first.select(known), categorical, path)
+        while True:
+            draw = _Draw(roles, max_unlabelled, random_state)
+            with (
+                contextlib.suppress(TypesWidened),
+                bar("reading") as told,
+                contextlib.closing(
+                    table.walk(names, done=lambda rows, size: told(size / table.n_bytes))
+                ) as parts,
+            ):
+                for part in parts:
+                    where = part.path, part.first_row
+                    draw.add(part.take(), *where)
+                break
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    X, y = draw.finish(path)
+    # Text may have turned up among the numbers of a CSV file.
+    check_columns(X, categorical, path, table.schema)
+    kinds = kinds_of(pa.schema([table.schema.field(name) for name in roles.features]), categorical)
     for place, (name, kind) in enumerate(kinds.items()):
         if kind == "category":
             X = X.set_column(place, name, as_text(X[name]))
-    return X, y, kinds
+    return Rows(X, y, kinds, draw.n_read)
+
+
+class _Draw:
+    """Keeps all labelled anomalies, and an even draw of the unlabelled rows, as they pass by."""
+
+    def __init__(self, roles: Roles, most: int | None, seed: int) -> None:
+        import numpy as np
+
+        self._roles, self._most = roles, most
+        self._rng = np.random.default_rng(seed)
+        self._tables: list[Any] = []
+        # Of each row that is kept: its label, and its lot, by which the lowest stay.
+        self._labels, self._lots = np.zeros(0, dtype=np.intp), np.zeros(0)
+        self._limit = 1.0
+        self.n_read = 0
+
+    def add(self, rows: "pa.Table", path: Path, first: int) -> None:
+        """Take some rows, consecutive ones of a file."""
+        import numpy as np
+        import pyarrow as pa
+
+        y = read_labels(rows[self._roles.label], self._roles.label, path, first)
+        # One for every row: a draw does not hang on how rows come in parts.
+        lots = self._rng.random(len(rows))
+        lots[y == 1] = -1
+        self.n_read += len(rows)
+        X = rows.select(self._roles.features)
+        for place, field in enumerate(X.schema):
+            if pa.types.is_dictionary(field.type):
+                # Each file has a dictionary of its own.
+                X = X.set_column(place, field.name, X[field.name].cast(field.type.value_type))
+        if self._most is not None:
+            kept = np.flatnonzero(lots < self._limit)
+            X, y, lots = X.take(pa.array(kept)), y[kept], lots[kept]
+        self._tables.append(X)
+        self._labels = np.concatenate([self._labels, y])
+        self._lots = np.concatenate([self._lots, lots])
+        if self._most is not None and (self._labels == 0).sum() > 2 * self._most:
+            self._discard()
+
+    def _discard(self) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        lots = self._lots[self._labels == 0]
+        if self._most is None or len(lots) <= self._most:
+            return
+        self._limit = float(np.partition(lots, self._most)[self._most])
+        kept = np.flatnonzero(self._lots < self._limit)
+        self._tables = [pa.concat_tables(self._tables).take(pa.array(kept))]
+        self._labels, self._lots = self._labels[kept], self._lots[kept]
+
+    def finish(self, path: Path) -> tuple["pa.Table", Any]:
+        """Return the rows that are kept, and their labels."""
+        import pyarrow as pa
+
+        for label, what in ((1, "labelled anomaly"), (0, "unlabelled row")):
+            if not (self._labels == label).any():
+                raise UsageError(
+                    f"label column {self._roles.label!r} of {str(path)!r} holds no {what} (no "
+                    f"{label}): rows of both kinds are needed."
+                )
+        self._discard()
+        return pa.concat_tables(self._tables), self._labels
+
+
+def read_labels(column: Any, label: str, path: Path, first: int) -> Any:
+    """Read labels, 0 (unlabelled) or 1 (labelled anomaly), of a file's rows from `first` on."""
+    import numpy as np
+    import pyarrow as pa
+
+    from nngmix.sampling.labels import check_labels
+
+    what = f"label column {label!r} of {str(path)!r}"
+    where = "(counted from 0); each must be 0 (unlabelled) or 1 (labelled anomaly)."
+    if column.null_count:
+        row = first + int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise UsageError(f"{what} is empty in row {row} {where}")
+    if pa.types.is_string(column.type) and path.suffix.lower() == ".csv":
+        # Text for the sake of some cell, which may be in another part.
+        known = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "true": 1, "false": 0}
+        cells = np.array([known.get(cell.lower(), -1) for cell in column.to_pylist()])
+        odd = np.flatnonzero(cells < 0)
+        if len(odd):
+            row = int(odd[0])
+            raise UsageError(f"{what} holds {column[row].as_py()!r} in row {first + row} {where}")
+        return cells
+    try:
+        return check_labels(column.to_numpy(), len(column), both=False).astype(np.intp)
+    except ValueError as error:
+        # The library calls it y: "y must hold only 0 ..."
+        raise UsageError(f"{what} {str(error).removeprefix('y ')}") from None
+
+
+@contextlib.contextmanager
+def bar(what: str) -> Iterator[Callable[[float], None]]:
+    """Show on a terminal which share of something is done."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    shown = Progress(
+        what, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
+    with shown:
+        task = shown.add_task(what, total=1.0)
+        yield lambda share: shown.update(task, completed=share)
 
 
 def need_matplotlib() -> None:
@@ -326,6 +488,12 @@ def need_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ImportError("--plot needs matplotlib: pip install 'nngmix[plot]'") from None
+
+
+def say_where(inputs: list[Path], table: "TableFiles") -> str:
+    """Name what was read as it was given, and the number of files where there are several."""
+    n_files = len(table.paths)
+    return ", ".join(map(str, inputs)) + (f" ({n_files} files)" if n_files > 1 else "")
 
 
 def print_lines(lines: list[tuple[str, str]]) -> None:

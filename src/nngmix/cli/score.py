@@ -5,7 +5,6 @@ import dataclasses
 import difflib
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,7 +183,7 @@ def _stream(
         write = None
         if output is not None:
             write = stack.enter_context(files.writing(output, schema, source.delimiter))
-        done = stack.enter_context(_bar())
+        done = stack.enter_context(options.bar("scoring"))
         for piece in source.batches(wanted, as_text, batch_rows, done):
             n = result.n_rows
             X = _as_model_types(piece, columns, source.path, n)
@@ -212,24 +211,6 @@ def _count_unseen(counts: dict[str, tuple[int, str]], encoder: Any, X: "pa.Table
         if cells.any():
             before, example = counts.get(name, (0, X[name][int(cells.argmax())].as_py()))
             counts[name] = before + int(cells.sum()), example
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[float], None]]:
-    """Show on a terminal how far the file is read."""
-    if not sys.stderr.isatty():
-        yield lambda share: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-    bar = Progress(
-        "scoring", BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("scoring", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def _as_model_types(

@@ -21,9 +21,7 @@ _MULTIPLIER = 10
 
 @one_line_errors
 def train(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="CSV or Parquet file, by its ending.")
-    ],
+    input: options.Input,
     label: Annotated[
         str, typer.Option(help="Column that is 1 for a labelled anomaly and 0 elsewhere.")
     ],
@@ -70,9 +68,17 @@ def train(
         list[str] | None,
         typer.Option(help="Column to leave out (an identifier, a date). May be repeated."),
     ] = None,
+    max_unlabelled: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of more unlabelled rows than this, as many are drawn by chance. Default: as many "
+            "as the detector learns from, 50,000 for AutoDetector and all for the others.",
+        ),
+    ] = None,
     random_state: Annotated[int, typer.Option(help="Seed: the same seed, the same model.")] = 0,
     delimiter: Annotated[
-        str, typer.Option(help=r"Between the cells of a CSV file; \t is a tab.")
+        str, typer.Option(help=r"Between the cells of CSV files; \t is a tab.")
     ] = ",",
     force: Annotated[bool, typer.Option("--force", help="Replace existing output.")] = False,
 ) -> None:
@@ -80,6 +86,8 @@ def train(
 
     Without --detector there is nothing to choose: AutoDetector weighs several views
     of the table by the labels there are, and says how good it expects to be.
+    The table may be larger than memory: it is read piece by piece, and of its
+    unlabelled rows no more are kept than --max-unlabelled.
 
     All columns but the label must be numeric, or categories named by --categorical;
     leave others out with --exclude. Empty cells are allowed.
@@ -90,14 +98,13 @@ def train(
 
     delimiter = files.check_delimiter(delimiter)
     files.check_output_place(output, "--output", force)
-    files.check_not_input(output, "--output", data)
     from nngmix.detectors import DETECTORS
 
     kind = options.find_kind(detector, DETECTORS, "--detector")
     kind()._require()
     if sampler is None:
         sampler = "none" if kind.makes_pseudo_anomalies else _SAMPLER
-    source = files.TableFile(data, delimiter)
+    source = files.open_first(input, delimiter)
     roles = options.find_roles(source, label, exclude)
     categories = options.find_categories(categorical, roles.features, source)
     for_sampler, for_detector = _share_out(set or [], sampler, kind)
@@ -118,17 +125,21 @@ def train(
             if kind.makes_pseudo_anomalies
             else "--multiplier: --sampler none adds no pseudo-anomalies."
         )
-    X, y, kinds = options.read_table(source, roles, categories)
+    table = files.open_tables(input, delimiter)
+    for path in table.paths:
+        files.check_not_input(output, "--output", path)
+    most = kind.most_unlabelled if max_unlabelled is None else max_unlabelled
+    rows = options.read_rows(table, roles, categories, most, random_state)
     from nngmix.encoding import table_pipeline
     from nngmix.persistence import save
 
-    named = [name for name, what in kinds.items() if what == "category"]
+    named = [name for name, what in rows.kinds.items() if what == "category"]
     model = table_pipeline(generator, learner, categorical_features=named)
     start = time.perf_counter()
-    _fit(model, X, y, data)
+    _fit(model, rows.X, rows.y, table.paths[0])
     seconds = time.perf_counter() - start
-    save(model, output, metadata=_metadata(roles, kinds, model, y))
-    _summary(source.path, roles, kinds, model, y, seconds, output)
+    save(model, output, metadata=_metadata(roles, model, rows))
+    _summary(options.say_where(input, table), roles, model, rows, seconds, output)
 
 
 def _share_out(
@@ -199,7 +210,7 @@ def _fit(model: Any, X: "pa.Table", y: Any, path: Path) -> Any:
         detector.set_params(verbose=quiet)
 
 
-def _metadata(roles: options.Roles, kinds: dict[str, str], model: Any, y: Any) -> dict[str, Any]:
+def _metadata(roles: options.Roles, model: Any, rows: options.Rows) -> dict[str, Any]:
     """Describe the model, for ``nngmix score`` and for people."""
     from nngmix import __version__
 
@@ -208,15 +219,15 @@ def _metadata(roles: options.Roles, kinds: dict[str, str], model: Any, y: Any) -
     return {
         "nngmix": __version__,
         # Pairs, for their order counts.
-        "columns": [list(pair) for pair in kinds.items()],
+        "columns": [list(pair) for pair in rows.kinds.items()],
         "label": roles.label,
         "excluded": roles.left_out,
         "sampler": "none" if sampler is None else options.name_of(sampler),
         "sampler_settings": {} if sampler is None else _settings(sampler),
         "detector": type(detector).__name__,
         "detector_settings": _settings(detector),
-        "n_rows": len(y),
-        "n_anomalies": int((y == 1).sum()),
+        "n_rows": len(rows.y),
+        "n_anomalies": int((rows.y == 1).sum()),
     }
 
 
@@ -227,24 +238,22 @@ def _settings(estimator: Any) -> dict[str, Any]:
 
 
 def _summary(
-    path: Path,
-    roles: options.Roles,
-    kinds: dict[str, str],
-    model: Any,
-    y: Any,
-    seconds: float,
-    output: Path,
+    where: str, roles: options.Roles, model: Any, rows: options.Rows, seconds: float, output: Path
 ) -> None:
     sampler, detector = model.named_steps.get("sampler"), model.named_steps["detector"]
+    y = rows.y
     n, n_anomalies = len(y), int((y == 1).sum())
     features = roles.features
     shown = ", ".join(features[:8]) + (", ..." if len(features) > 8 else "")
-    n_categories = list(kinds.values()).count("category")
+    n_categories = list(rows.kinds.values()).count("category")
     categories = f" ({n_categories} of them with categories)" if n_categories else ""
     lines = [
-        ("in", f"{path}: {n:,} rows, {n_anomalies:,} of them labelled anomalies"),
+        ("in", f"{where}: {rows.n_read:,} rows, {n_anomalies:,} of them labelled anomalies"),
         ("features", f"{len(features)}{categories}: {shown}"),
     ]
+    if rows.n_read > n:
+        drawn = f"{n - n_anomalies:,} of {rows.n_read - n_anomalies:,} unlabelled rows"
+        lines.append(("learned", f"from {drawn}, drawn by chance, and all labelled anomalies"))
     if roles.left_out or roles.index:
         lines.append(("left out", ", ".join([*roles.left_out, *(i or "''" for i in roles.index)])))
     if sampler is None:

@@ -30,9 +30,6 @@ from nngmix.detectors.progress import Advance, progress
 from nngmix.detectors.views import Coordinates, Lesson, Table, make_views
 from nngmix.shared_context import one_blas_thread
 
-# Unlabelled rows to learn from, at most: the more, the better (docs/auto.md), but each row that is
-# scored is held against all of them.
-_MOST_ROWS = 50_000
 # Cells and rows that are scored at a time, at most.
 _BLOCK_CELLS, _BLOCK_ROWS = 1 << 21, 1 << 15
 
@@ -187,6 +184,8 @@ class AutoDetector(BaseDetector):
     """
 
     makes_pseudo_anomalies = True
+    # The more, the better (docs/auto.md), but each row that is scored is held against them.
+    most_unlabelled = 50_000
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseDetector._parameter_constraints,
@@ -284,8 +283,8 @@ class AutoDetector(BaseDetector):
         weight = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
         anomalies = np.flatnonzero((y == 1) & (weight > 0))
         unlabelled = np.flatnonzero((y == 0) & (weight > 0))
-        if len(unlabelled) > _MOST_ROWS:
-            unlabelled = np.sort(rng.choice(unlabelled, _MOST_ROWS, replace=False))
+        if len(unlabelled) > self.most_unlabelled:
+            unlabelled = np.sort(rng.choice(unlabelled, self.most_unlabelled, replace=False))
         rest = np.setdiff1d(np.arange(len(X)), np.concatenate([unlabelled, anomalies]))
         n_trees = self._count_trees(X, y, weight, unlabelled, anomalies, len(rest), start)
         steps = len(TRUST) + len(_blocks(len(rest), X.shape[1]))

@@ -98,6 +98,9 @@ class BaseDetector(ClassifierMixin, BaseEstimator):
     #: Whether it makes pseudo-anomalies of its own, and is better off without a sampler's in front.
     makes_pseudo_anomalies: ClassVar[bool] = False
 
+    #: Unlabelled rows that it learns from, at most, however many there are; None sets no limit.
+    most_unlabelled: ClassVar[int | None] = None
+
     class_weight: dict[int, float] | Literal["balanced"] | None
     contamination: float | Literal["auto"]
     n_jobs: int | None

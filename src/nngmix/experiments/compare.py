@@ -470,11 +470,31 @@ def _keep(
         return np.arange(len(labels))
     rng = np.random.default_rng(random_state)
     chosen = rng.choice(unlabelled, most, replace=False)
-    notes.append(
-        f"{most:,} of {len(unlabelled):,} unlabelled rows were drawn by chance: anomalies are less "
+    notes.append(note_draw(most, len(unlabelled)))
+    return np.sort(np.concatenate([np.flatnonzero(labels), chosen]))
+
+
+def note_draw(n_kept: int, n_unlabelled: int) -> str:
+    """Say what it means that only some of the unlabelled rows were taken.
+
+    Parameters
+    ----------
+    n_kept, n_unlabelled : int
+        Unlabelled rows that were taken, and that there are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> note_draw(5000, 10**6).partition(":")[0]
+    '5,000 of 1,000,000 unlabelled rows were drawn by chance'
+    """
+    return (
+        f"{n_kept:,} of {n_unlabelled:,} unlabelled rows were drawn by chance: anomalies are less "
         "rare among these than in the whole, so average precision is higher than it would be there."
     )
-    return np.sort(np.concatenate([np.flatnonzero(labels), chosen]))
 
 
 def _count_folds(labels: NDArray[np.bool_], wanted: int, notes: list[str]) -> int:

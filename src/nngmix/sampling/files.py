@@ -154,7 +154,7 @@ class TableFiles:
 
     def __init__(self, source: Source, *, delimiter: str = ",") -> None:
         self.delimiter = delimiter
-        self.paths = _find_files(source)
+        self.paths = find_files(source)
         self.kind = KINDS[self.paths[0].suffix.lower()]
         for path in self.paths:
             if KINDS[path.suffix.lower()] != self.kind:
@@ -276,6 +276,18 @@ class TableFiles:
         if self.n_rows is not None:
             some.n_rows = sum(group.n_rows for group in some.groups)
         return some
+
+    def keep_text(self, columns: Iterable[str]) -> None:
+        """Let CSV files' columns be text, as it stands there: names such as 007 look like numbers.
+
+        Parameters
+        ----------
+        columns : iterable of str
+            Which; in Parquet files, where each column has its type, nothing changes.
+        """
+        if self.kind == "csv":
+            for name in columns:
+                self._set_type(name, pa.string())
 
     def check_column(self, name: str) -> None:
         """Make sure that there is a column of this name.
@@ -540,7 +552,34 @@ class TableFiles:
         self.schema = self.schema.set(place, pa.field(name, kind))
 
 
-def _find_files(source: Any) -> list[Path]:
+def find_files(source: Any) -> list[Path]:
+    """List the files that a source names, in their order.
+
+    Parameters
+    ----------
+    source : path, or list of paths
+        As in :class:`TableFiles`.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there, or a folder or pattern has none.
+    ValueError
+        If a file is of an unknown kind, or there twice.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "rows.csv").touch()
+    ...     [path.name for path in find_files(folder)]
+    ['rows.csv']
+    """
     many = not isinstance(source, (str, os.PathLike))
     paths = [path for item in source for path in _expand(item)] if many else _expand(source)
     if not paths:
