@@ -512,3 +512,53 @@ def test_output_in_the_place_of_the_model(nngmix: Run, tmp_path: Path) -> None:
     done = nngmix("score", tmp_path / "m.csv", tmp_path / "in.csv", "--force", "--output",
                   tmp_path / "m.csv")  # fmt: skip
     assert (done.code, "is the input" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_several_files_are_one_table(nngmix: Run, tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"n": np.arange(40.0), "id": [f"k{i}" for i in range(40)]})
+    frame.assign(y=[0] * 36 + [1] * 4).to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--exclude", "id", "--detector", "MLP", "--output", tmp_path / "m")
+    assert nngmix("train", tmp_path / "in.csv", *args).code == 0
+    (tmp_path / "rows").mkdir()
+    for name, rows in (("a", slice(0, 7)), ("b", slice(7, 30)), ("c", slice(30, 40))):
+        path = tmp_path / "rows" / f"{name}.{kind}"
+        some = frame[rows].reset_index(drop=True)
+        some.to_csv(path, index=False) if kind == "csv" else some.to_parquet(path)
+    more = ("--batch-rows", 9, "--top", 3, "--force")
+    one = nngmix(
+        "score", tmp_path / "m", tmp_path / "in.csv", "--output", tmp_path / "o.csv", *more
+    )
+    several = nngmix(
+        "score", tmp_path / "m", tmp_path / "rows", "--output", tmp_path / "s.csv", *more
+    )
+    assert (one.code, several.code, several.err) == (0, 0, "")
+    # But for the last digits of products, which hang on how many rows there are.
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "o.csv"), pd.read_csv(tmp_path / "s.csv"), rtol=1e-12
+    )
+    assert f"in        {tmp_path / 'rows'} (3 files): 40 rows" in several.out
+    # The same rows come first, by the same numbers.
+    assert one.out.partition("in  ")[0] == several.out.partition("in  ")[0]
+    with_id = ("--id", "id", "--output", tmp_path / "s.csv", "--force")
+    assert nngmix("score", tmp_path / "m", tmp_path / "rows", *with_id).code == 0
+    assert pd.read_csv(tmp_path / "s.csv")["id"].tolist() == frame["id"].tolist()
+    inside = nngmix("score", tmp_path / "m", tmp_path / "rows", "--output",
+                    tmp_path / "rows" / f"a.{kind}", "--force")  # fmt: skip
+    assert (inside.code, "is the input" in inside.err) == (2, True)
+
+
+def test_a_row_that_cannot_be_scored_is_named_by_its_file(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": np.arange(40.0), "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--detector", "MLP", "--output", tmp_path / "m")
+    assert nngmix("train", tmp_path / "in.csv", *args).code == 0
+    (tmp_path / "rows").mkdir()
+    frame.to_csv(tmp_path / "rows" / "a.csv", index=False)
+    frame.assign(n=frame["n"].where(frame["n"] != 5, np.inf)).to_csv(
+        tmp_path / "rows" / "b.csv", index=False
+    )
+    done = nngmix("score", tmp_path / "m", tmp_path / "rows", "--top", 1, "--batch-rows", 3)
+    assert (done.code, done.out) == (2, "")
+    assert f"{str(tmp_path / 'rows' / 'b.csv')!r}" in done.err
+    assert "infinite value in row 5 (counted from 0)" in done.err

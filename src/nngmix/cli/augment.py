@@ -379,7 +379,7 @@ def _summary(
 ) -> None:
     features, left_out, index = job.roles.features, job.roles.left_out, job.roles.index
     shown = ", ".join(features[:8]) + (", ..." if len(features) > 8 else "")
-    where = options.say_where(inputs, job.table)
+    where = options.say_where(inputs, len(job.table.paths))
     lines = [
         ("in", f"{where}: {job.n_old:,} rows, {job.n_anomalies:,} of them labelled anomalies"),
         ("features", f"{len(features)}: {shown}"),

@@ -125,7 +125,7 @@ def compare(
     if n_unlabelled > found.n_unlabelled:
         note = note_draw(found.n_unlabelled, n_unlabelled)
         found = dataclasses.replace(found, notes=(note, *found.notes))
-    name = options.say_where([Path(path.name) for path in input], table)
+    name = options.say_where([Path(path.name) for path in input], len(table.paths))
     with contextlib.ExitStack() as both:
         # Neither file is there without the other.
         if plot is not None:

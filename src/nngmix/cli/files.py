@@ -332,6 +332,13 @@ def open_first(inputs: list[Path], delimiter: str) -> TableFile:
     return TableFile(inputs[0], delimiter)
 
 
+def open_each(inputs: list[Path], delimiter: str) -> list[TableFile]:
+    """Open the files that are meant, of which several must be those of one table."""
+    if _is_one_file(inputs):
+        return [TableFile(inputs[0], delimiter)]
+    return [TableFile(path, delimiter) for path in open_tables(inputs, delimiter).paths]
+
+
 def _is_one_file(inputs: list[Path]) -> bool:
     """Whether a single file is meant, and no folder, pattern or several."""
     path = inputs[0]

@@ -490,9 +490,8 @@ def need_matplotlib() -> None:
         raise ImportError("--plot needs matplotlib: pip install 'nngmix[plot]'") from None
 
 
-def say_where(inputs: list[Path], table: "TableFiles") -> str:
+def say_where(inputs: list[Path], n_files: int) -> str:
     """Name what was read as it was given, and the number of files where there are several."""
-    n_files = len(table.paths)
     return ", ".join(map(str, inputs)) + (f" ({n_files} files)" if n_files > 1 else "")
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +25,7 @@ _MADE = ("score", "anomaly")
 @one_line_errors
 def score(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="File written by nngmix train.")],
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA", help="CSV or Parquet file, by its ending; may be larger than memory."
-        ),
-    ],
+    input: options.Input,
     output: Annotated[
         Path | None,
         typer.Option(help="File to write, CSV or Parquet by its ending: ids, score, anomaly."),
@@ -38,7 +34,7 @@ def score(
         list[str] | None,
         typer.Option(
             help="Column that says which row is which; kept. May be repeated. Without it, rows are "
-            "numbered from 0."
+            "numbered from 0, through all files."
         ),
     ] = None,
     top: Annotated[
@@ -54,6 +50,7 @@ def score(
 
     Columns are found by their names; others than the model's, the label too, are ignored.
     The column anomaly is 1 where the score is above the model's threshold.
+    Tables may be larger than memory: they are read piece by piece.
     """
     from nngmix.cli import files
 
@@ -64,7 +61,8 @@ def score(
         files.check_output(output, files.TABLES, "--output", force)
         files.check_not_input(output, "--output", model)
     columns, fitted = _load(model)
-    source = files.TableFile(data, delimiter)
+    sources = files.open_each(input, delimiter)
+    source = sources[0]
     ids = [source.column(name, "--id") for name in dict.fromkeys(id or [])]
     for name in _MADE:
         if name in ids:
@@ -72,15 +70,17 @@ def score(
     _check_columns(source, columns, model)
     if output is not None:
         files.check_crossing(source, output, ids)
+        for other in sources if len(sources) > 1 else []:
+            files.check_not_input(output, "--output", other.path)
     start = time.perf_counter()
-    found = _stream(source, columns, ids, fitted, output, top, batch_rows)
+    found = _stream(sources, columns, ids, fitted, output, top, batch_rows)
     n, n_above = found.n_rows, found.n_above
     seconds = time.perf_counter() - start
     if found.best is not None:
         _print_top(found.best, ids)
     share = f" ({n_above / n:.2%})" if n else ""
     lines = [
-        ("in", f"{data}: {n:,} rows"),
+        ("in", f"{options.say_where(input, len(sources))}: {n:,} rows"),
         ("above", f"the threshold {fitted[-1].threshold_:.6g}: {n_above:,} rows{share}"),
     ]
     for name, (cells, example) in found.unseen.items():
@@ -151,7 +151,7 @@ def _check_columns(source: "TableFile", columns: dict[str, str], model: Path) ->
 
 
 def _stream(
-    source: "TableFile",
+    sources: list["TableFile"],
     columns: dict[str, str],
     ids: list[str],
     model: Any,
@@ -169,11 +169,10 @@ def _stream(
     wanted = {name: types[kind] for name, kind in columns.items()}
     # What stands in the way of a feature's type stands as text among the ids too.
     as_text = [name for name in ids if name not in wanted]
-    text_ids = source.kind == "csv"
+    head = sources[0]
+    text_ids = head.kind == "csv"
     fields = [
-        pa.field(
-            name, wanted.get(name, pa.string()) if text_ids else source.schema.field(name).type
-        )
+        pa.field(name, wanted.get(name, pa.string()) if text_ids else head.schema.field(name).type)
         for name in ids
     ] or [pa.field("row", pa.int64())]
     schema = pa.schema([*fields, pa.field("score", pa.float64()), pa.field("anomaly", pa.int8())])
@@ -182,15 +181,15 @@ def _stream(
     with contextlib.ExitStack() as stack:
         write = None
         if output is not None:
-            write = stack.enter_context(files.writing(output, schema, source.delimiter))
-        done = stack.enter_context(options.bar("scoring"))
-        for piece in source.batches(wanted, as_text, batch_rows, done):
+            write = stack.enter_context(files.writing(output, schema, head.delimiter))
+        told = stack.enter_context(options.bar("scoring"))
+        for source, first, piece in _pieces(sources, wanted, as_text, batch_rows, told):
             n = result.n_rows
-            X = _as_model_types(piece, columns, source.path, n)
+            X = _as_model_types(piece, columns, source.path, first)
             try:
                 found = np.asarray(model.decision_function(X))
             except ValueError as error:
-                raise _bad_row(error, X, source.path, n) from None
+                raise _bad_row(error, X, source.path, first) from None
             above = found > model[-1].threshold_
             rows = pa.array(np.arange(n, n + len(found)))
             made = {name: piece[name] for name in ids} or {"row": rows}
@@ -204,6 +203,26 @@ def _stream(
             result.n_rows += len(found)
             result.n_above += int(above.sum())
     return result
+
+
+def _pieces(
+    sources: list["TableFile"],
+    types: dict[str, "pa.DataType"],
+    as_text: list[str],
+    rows: int,
+    told: Callable[[float], None],
+) -> Iterator[tuple["TableFile", int, "pa.Table"]]:
+    """Read piece by piece: the file, where in it the piece begins, and its rows."""
+    sizes = [source.path.stat().st_size for source in sources]
+    for number, source in enumerate(sources):
+        behind, first = sum(sizes[:number]), 0
+
+        def done(share: float, behind: int = behind, size: int = sizes[number]) -> None:
+            told((behind + share * size) / sum(sizes))
+
+        for piece in source.batches(types, as_text, rows, done):
+            yield source, first, piece
+            first += len(piece)
 
 
 def _count_unseen(counts: dict[str, tuple[int, str]], encoder: Any, X: "pa.Table") -> None:

@@ -139,7 +139,7 @@ def train(
     _fit(model, rows.X, rows.y, table.paths[0])
     seconds = time.perf_counter() - start
     save(model, output, metadata=_metadata(roles, model, rows))
-    _summary(options.say_where(input, table), roles, model, rows, seconds, output)
+    _summary(options.say_where(input, len(table.paths)), roles, model, rows, seconds, output)
 
 
 def _share_out(
