@@ -6,17 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from nngmix.cli.options import Roles, read_rows
 from nngmix.detectors import AutoDetector
 from nngmix.persistence import load, read_header
 from nngmix.sampling import files as table_files
-from nngmix.sampling.files import TableFiles
 
 Run = Callable[..., Any]
 
@@ -91,72 +85,6 @@ def test_auto_detector_is_given_as_many_as_it_learns_from(
     result = nngmix("train", folder / "in.csv", *args)
     assert "learned   from 30 of 55 unlabelled rows" in result.out
     assert "Learned from 30 unlabelled rows and 5 labelled anomalies" in result.out
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    n=st.integers(2, 60),
-    most=st.one_of(st.none(), st.integers(1, 40)),
-    part=st.integers(1, 30),
-    seed=st.integers(0, 5),
-)
-def test_the_draw_keeps_all_anomalies_in_order(
-    tmp_path_factory: pytest.TempPathFactory, n: int, most: int | None, part: int, seed: int
-) -> None:
-    path = tmp_path_factory.mktemp("rows") / "in.parquet"
-    rng = np.random.default_rng(seed)
-    y = rng.random(n) < 0.3
-    y[0], y[-1] = True, False
-    names = pa.array([f"k{i % 3}" for i in range(n)]).dictionary_encode()
-    pq.write_table(pa.table({"a": np.arange(n), "b": names, "y": y}), path)
-    found = []
-    with pytest.MonkeyPatch.context() as patch:
-        for rows in (part, 60):
-            patch.setattr(TableFiles, "_part_rows", lambda self, columns, rows=rows: rows)
-            found.append(read_rows(TableFiles(path), Roles("y", ["a", "b"], [], []), "dtype", most))
-    one, other = found
-    assert one.X.equals(other.X)
-    assert np.array_equal(one.y, other.y)
-    places = one.X["a"].to_numpy()
-    assert (np.diff(places) > 0).all()
-    assert one.X["b"].to_pylist() == [f"k{i % 3}" for i in places]
-    assert np.array_equal(one.y, y[places])
-    assert one.n_read == n
-    assert one.y.sum() == y.sum()
-    n_unlabelled = n - y.sum()
-    assert (one.y == 0).sum() == (n_unlabelled if most is None else min(most, n_unlabelled))
-    assert one.kinds == {"a": "number", "b": "category"}
-
-
-def test_the_draw_is_even(tmp_path: Path) -> None:
-    path = tmp_path / "in.parquet"
-    pq.write_table(pa.table({"a": np.arange(51), "y": np.arange(51) == 50}), path)
-    table, times = TableFiles(path), np.zeros(51)
-    for seed in range(400):
-        places = read_rows(table, Roles("y", ["a"], [], []), "dtype", 10, seed).X["a"].to_numpy()
-        times[places] += 1
-    assert times[50] == 400
-    # 80 times each on the mean, with a standard deviation of 8.
-    assert (abs(times[:50] - 80) < 5 * 8).all()
-    assert 5 < times[:50].std() < 12
-
-
-def test_more_rows_than_a_part(tmp_path: Path) -> None:
-    n = 1_300_000
-    whole = pa.table({"a": np.arange(n), "y": np.arange(n) % 100_000 == 7})
-    pq.write_table(whole, tmp_path / "whole.parquet")
-    (tmp_path / "rows").mkdir()
-    for i in range(4):
-        some = whole.slice(i * n // 4, n // 4)
-        pq.write_table(some, tmp_path / "rows" / f"{i}.parquet")
-    roles = Roles("y", ["a"], [], [])
-    one = read_rows(TableFiles(tmp_path / "whole.parquet"), roles, "dtype", 1000)
-    other = read_rows(TableFiles(tmp_path / "rows"), roles, "dtype", 1000)
-    assert one.X.equals(other.X)
-    assert (one.n_read, len(one.y), int(one.y.sum())) == (n, 1013, 13)
-    places = one.X["a"].to_numpy()[one.y == 0]
-    # Even over the whole, not the first that came.
-    assert np.histogram(places, 4, (0, n))[0].min() > 200
 
 
 class TestCsvTypes:

@@ -334,134 +334,37 @@ def read_rows(
     import pyarrow as pa
 
     from nngmix.cli import files
-    from nngmix.sampling.files import TypesWidened
+    from nngmix.sampling.draw import draw_rows
 
     path = table.paths[0]
     # A category is its text, in any file: 007 must not turn into 7 because all others are numbers.
     table.keep_text([] if isinstance(categorical, str) else categorical)
-    names = [*roles.features, roles.label]
     try:
-        first = files.peek(table, names)
+        first = files.peek(table, [*roles.features, roles.label])
         if first is None:
             raise UsageError(f"{str(path)!r} has no rows.")
         # A column of a CSV file may be empty in these and not in others.
         known = [name for name in roles.features if first.schema.field(name).type != "null"]
         check_columns(first.select(known), categorical, path)
-        while True:
-            draw = _Draw(roles, max_unlabelled, random_state)
-            with (
-                contextlib.suppress(TypesWidened),
-                bar("reading") as told,
-                contextlib.closing(
-                    table.walk(names, done=lambda rows, size: told(size / table.n_bytes))
-                ) as parts,
-            ):
-                for part in parts:
-                    where = part.path, part.first_row
-                    draw.add(part.take(), *where)
-                break
+        with bar("reading") as told:
+            drawn = draw_rows(
+                table,
+                roles.label,
+                columns=roles.features,
+                max_unlabelled=max_unlabelled,
+                random_state=random_state,
+                done=lambda rows, size: told(size / table.n_bytes),
+            )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    X, y = draw.finish(path)
+    X = drawn.X
     # Text may have turned up among the numbers of a CSV file.
     check_columns(X, categorical, path, table.schema)
     kinds = kinds_of(pa.schema([table.schema.field(name) for name in roles.features]), categorical)
     for place, (name, kind) in enumerate(kinds.items()):
         if kind == "category":
             X = X.set_column(place, name, as_text(X[name]))
-    return Rows(X, y, kinds, draw.n_read)
-
-
-class _Draw:
-    """Keeps all labelled anomalies, and an even draw of the unlabelled rows, as they pass by."""
-
-    def __init__(self, roles: Roles, most: int | None, seed: int) -> None:
-        import numpy as np
-
-        self._roles, self._most = roles, most
-        self._rng = np.random.default_rng(seed)
-        self._tables: list[Any] = []
-        # Of each row that is kept: its label, and its lot, by which the lowest stay.
-        self._labels, self._lots = np.zeros(0, dtype=np.intp), np.zeros(0)
-        self._limit = 1.0
-        self.n_read = 0
-
-    def add(self, rows: "pa.Table", path: Path, first: int) -> None:
-        """Take some rows, consecutive ones of a file."""
-        import numpy as np
-        import pyarrow as pa
-
-        y = read_labels(rows[self._roles.label], self._roles.label, path, first)
-        # One for every row: a draw does not hang on how rows come in parts.
-        lots = self._rng.random(len(rows))
-        lots[y == 1] = -1
-        self.n_read += len(rows)
-        X = rows.select(self._roles.features)
-        for place, field in enumerate(X.schema):
-            if pa.types.is_dictionary(field.type):
-                # Each file has a dictionary of its own.
-                X = X.set_column(place, field.name, X[field.name].cast(field.type.value_type))
-        if self._most is not None:
-            kept = np.flatnonzero(lots < self._limit)
-            X, y, lots = X.take(pa.array(kept)), y[kept], lots[kept]
-        self._tables.append(X)
-        self._labels = np.concatenate([self._labels, y])
-        self._lots = np.concatenate([self._lots, lots])
-        if self._most is not None and (self._labels == 0).sum() > 2 * self._most:
-            self._discard()
-
-    def _discard(self) -> None:
-        import numpy as np
-        import pyarrow as pa
-
-        lots = self._lots[self._labels == 0]
-        if self._most is None or len(lots) <= self._most:
-            return
-        self._limit = float(np.partition(lots, self._most)[self._most])
-        kept = np.flatnonzero(self._lots < self._limit)
-        self._tables = [pa.concat_tables(self._tables).take(pa.array(kept))]
-        self._labels, self._lots = self._labels[kept], self._lots[kept]
-
-    def finish(self, path: Path) -> tuple["pa.Table", Any]:
-        """Return the rows that are kept, and their labels."""
-        import pyarrow as pa
-
-        for label, what in ((1, "labelled anomaly"), (0, "unlabelled row")):
-            if not (self._labels == label).any():
-                raise UsageError(
-                    f"label column {self._roles.label!r} of {str(path)!r} holds no {what} (no "
-                    f"{label}): rows of both kinds are needed."
-                )
-        self._discard()
-        return pa.concat_tables(self._tables), self._labels
-
-
-def read_labels(column: Any, label: str, path: Path, first: int) -> Any:
-    """Read labels, 0 (unlabelled) or 1 (labelled anomaly), of a file's rows from `first` on."""
-    import numpy as np
-    import pyarrow as pa
-
-    from nngmix.sampling.labels import check_labels
-
-    what = f"label column {label!r} of {str(path)!r}"
-    where = "(counted from 0); each must be 0 (unlabelled) or 1 (labelled anomaly)."
-    if column.null_count:
-        row = first + int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise UsageError(f"{what} is empty in row {row} {where}")
-    if pa.types.is_string(column.type) and path.suffix.lower() == ".csv":
-        # Text for the sake of some cell, which may be in another part.
-        known = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "true": 1, "false": 0}
-        cells = np.array([known.get(cell.lower(), -1) for cell in column.to_pylist()])
-        odd = np.flatnonzero(cells < 0)
-        if len(odd):
-            row = int(odd[0])
-            raise UsageError(f"{what} holds {column[row].as_py()!r} in row {first + row} {where}")
-        return cells
-    try:
-        return check_labels(column.to_numpy(), len(column), both=False).astype(np.intp)
-    except ValueError as error:
-        # The library calls it y: "y must hold only 0 ..."
-        raise UsageError(f"{what} {str(error).removeprefix('y ')}") from None
+    return Rows(X, drawn.y, kinds, drawn.n_rows)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from nngmix.sampling.chain import Chain
 from nngmix.sampling.cutmix import CutMix
 from nngmix.sampling.cutout import Cutout
+from nngmix.sampling.draw import DrawnRows, draw_rows
 from nngmix.sampling.duplicate import Duplicate
 from nngmix.sampling.files import TableFiles
 from nngmix.sampling.gaussian_noise import GaussianNoise
@@ -24,6 +25,7 @@ __all__ = [
     "Chain",
     "CutMix",
     "Cutout",
+    "DrawnRows",
     "Duplicate",
     "GaussianNoise",
     "Mixup",
@@ -31,6 +33,7 @@ __all__ = [
     "RoSAS",
     "Survey",
     "TableFiles",
+    "draw_rows",
     "fit_part",
     "survey_part",
 ]
