@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from decision_boundary import make
 
 from nngmix import Chain, CutMix, Cutout, GaussianNoise, Mixup, NNGMix
 from nngmix.datasets import load_builtin, make_split
+from nngmix.experiments.pictures import make_clusters
 from nngmix.plotting import plot_side_by_side
 from nngmix.sampling import SAMPLERS
 
@@ -37,7 +37,7 @@ def draw(X: np.ndarray, y: np.ndarray, n: int, scaling: object, title: str, path
 
 
 def main(folder: Path) -> None:
-    X, y = make()
+    X, y = make_clusters()
     title = f"Toy set, two columns, {y.sum()} labelled anomalies"
     draw(X, y, 210, "minmax", title, folder / "samplers-toy.png")
     wine = load_builtin("wine")

@@ -458,7 +458,7 @@ def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, ca
 
 def test_many_rows_are_searched_by_cells(tmp_path):
     # So many that distances are to nearly all of the nearest rows.
-    X, anomalous = table(21_000, 7, share=0.01)
+    X, anomalous = table(10_500, 7, share=0.02)
     y = label(anomalous, 40)
     detector = quick(n_estimators=10).fit(X, y)
     few = X[:300]
