@@ -89,6 +89,16 @@ class TestManyFiles:
         expected = pd.concat([parts[i] for i in (2, 0, 1)], ignore_index=True)
         pd.testing.assert_frame_equal(pd.read_parquet(output)[:300], expected)
 
+    def test_columns_in_another_order(self, nngmix: Run, parts, tmp_path: Path) -> None:
+        output = tmp_path / "out.csv"
+        turned = pd.read_csv(tmp_path / "csv" / "part-1.csv", dtype=str, keep_default_na=False)
+        turned.iloc[:, ::-1].to_csv(tmp_path / "csv" / "part-1.csv", index=False)
+        args = ("--label", "y", "--output", output)
+        assert nngmix("augment", tmp_path / "csv", *args).code == 0
+        old = pd.read_csv(output)[:300]
+        expected = pd.concat(parts, ignore_index=True)
+        pd.testing.assert_frame_equal(old, expected, check_dtype=False)
+
     def test_rows_of_csv_files_stay_to_the_byte(self, nngmix: Run, tmp_path: Path) -> None:
         header = b'"a\nname",id,y\n'
         texts = [

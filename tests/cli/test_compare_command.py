@@ -191,3 +191,13 @@ def test_real_command_in_two_processes(folder: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "comes out first" in done.stdout or "does best" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--csv", "--plot"])
+def test_no_output_takes_the_place_of_the_input(nngmix: Run, folder: Path, option: str) -> None:
+    path = (folder / "in.csv").rename(folder / ("in.csv" if option == "--csv" else "in.png"))
+    before = path.read_bytes()
+    result = nngmix("compare", folder / "*.csv" if option == "--csv" else path, "--label", "fraud",
+                    option, path, "--force")  # fmt: skip
+    assert result.code == 2
+    assert path.read_bytes() == before

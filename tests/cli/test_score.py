@@ -562,3 +562,24 @@ def test_a_row_that_cannot_be_scored_is_named_by_its_file(nngmix: Run, tmp_path:
     assert (done.code, done.out) == (2, "")
     assert f"{str(tmp_path / 'rows' / 'b.csv')!r}" in done.err
     assert "infinite value in row 5 (counted from 0)" in done.err
+
+
+def test_files_need_only_the_model_s_columns(nngmix: Run, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": np.arange(40), "y": [0] * 36 + [1] * 4})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    args = ("--label", "y", "--detector", "MLP", "--output", tmp_path / "m")
+    assert nngmix("train", tmp_path / "in.csv", *args).code == 0
+    (tmp_path / "rows").mkdir()
+    frame.assign(id="a").to_parquet(tmp_path / "rows" / "a.parquet")
+    frame[["n"]].astype(float).assign(id="b").to_parquet(tmp_path / "rows" / "b.parquet")
+    done = nngmix("score", tmp_path / "m", tmp_path / "rows", "--output", tmp_path / "s.csv")
+    assert (done.code, done.err) == (0, "")
+    scores = pd.read_csv(tmp_path / "s.csv")
+    assert scores["row"].tolist() == list(range(80))
+    np.testing.assert_allclose(scores["score"][:40], scores["score"][40:], rtol=1e-12)
+    frame[["n"]].assign(id=1).to_parquet(tmp_path / "rows" / "c.parquet")
+    done = nngmix("score", tmp_path / "m", tmp_path / "rows", "--id", "id", "--top", 1)
+    assert (done.code, "'id' is" in done.err, "c.parquet" in done.err) == (2, True, True)
+    frame.rename(columns={"n": "m"}).assign(id="c").to_parquet(tmp_path / "rows" / "c.parquet")
+    done = nngmix("score", tmp_path / "m", tmp_path / "rows", "--top", 1)
+    assert (done.code, "c.parquet' " in done.err) == (2, True)

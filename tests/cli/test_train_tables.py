@@ -65,7 +65,7 @@ def test_of_many_rows_some_are_drawn(train: Run, folder: Path) -> None:
     result = train(folder / "in.csv", "--max-unlabelled", "20")
     lines = result.out.splitlines()
     assert lines[0].endswith(": 60 rows, 5 of them labelled anomalies")
-    assert "learned   from 20 of 55 unlabelled rows, drawn by chance, and all labelled anom" in (
+    assert "kept      20 of 55 unlabelled rows, drawn by chance, and all labelled anomalies" in (
         result.out
     )
     assert "of 20 unlabelled rows and" in next(line for line in lines if "threshold" in line)
@@ -74,7 +74,7 @@ def test_of_many_rows_some_are_drawn(train: Run, folder: Path) -> None:
     before = load(folder / "model")[-1].decision_scores_
     train(folder / "in.csv", "--max-unlabelled", "20", "--random-state", "1")
     assert not np.array_equal(before, load(folder / "model")[-1].decision_scores_)
-    assert "learned " not in train(folder / "in.csv", "--max-unlabelled", "55").out
+    assert "\nkept " not in train(folder / "in.csv", "--max-unlabelled", "55").out
 
 
 def test_auto_detector_is_given_as_many_as_it_learns_from(
@@ -83,7 +83,7 @@ def test_auto_detector_is_given_as_many_as_it_learns_from(
     monkeypatch.setattr(AutoDetector, "most_unlabelled", 30)
     args = ("--label", "fraud", "--output", tmp_path / "model", "--set", "n_estimators=10")
     result = nngmix("train", folder / "in.csv", *args)
-    assert "learned   from 30 of 55 unlabelled rows" in result.out
+    assert "kept      30 of 55 unlabelled rows" in result.out
     assert "Learned from 30 unlabelled rows and 5 labelled anomalies" in result.out
 
 
@@ -125,7 +125,7 @@ class TestCsvTypes:
     ("label", "told"),
     [
         ("", "label column 'fraud' of '{path}' is empty in row 2 (counted from 0)"),
-        ("2", "label column 'fraud' of '{path}' must hold only 0 (unlabelled) and 1"),
+        ("2", "label column 'fraud' of '{path}' holds 2 in row 2 (counted from 0); each must be"),
         ("x", "label column 'fraud' of '{path}' holds 'x' in row 2 (counted from 0); each must"),
     ],
 )
@@ -172,3 +172,29 @@ def test_the_model_takes_the_place_of_no_file(
     assert result.code == 2
     assert "is the input; give another name" in result.err
     assert path.read_bytes() == before
+
+
+def test_columns_in_another_order(train: Run, folder: Path, frame: pd.DataFrame) -> None:
+    paths = cut(frame, folder / "rows", "csv")
+    assert train(folder / "rows").code == 0
+    before = load(folder / "model")[-1].decision_scores_
+    turned = pd.read_csv(paths[1])[["visits", "fraud", "smoker", "weight"]]
+    turned.to_csv(paths[1], index=False)
+    assert train(folder / "rows").code == 0
+    assert np.array_equal(before, load(folder / "model")[-1].decision_scores_)
+    # Where a cell there changes a column's type, it is that column's.
+    turned["visits"] += 0.5
+    turned.to_csv(paths[1], index=False)
+    result = train(folder / "rows")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_a_file_of_column_names_alone(train: Run, folder: Path, frame: pd.DataFrame) -> None:
+    cut(frame, folder / "rows", "csv")
+    assert train(folder / "rows").code == 0
+    before = load(folder / "model")[-1].decision_scores_
+    (folder / "rows" / "d.csv").write_text(",".join(frame.columns))
+    result = train(folder / "rows")
+    assert (result.code, result.err) == (0, "")
+    assert "(4 files): 60 rows" in result.out
+    assert np.array_equal(before, load(folder / "model")[-1].decision_scores_)

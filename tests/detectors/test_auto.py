@@ -455,6 +455,15 @@ def test_rows_beyond_those_it_learns_from_are_scored_as_new_ones(monkeypatch, ca
     assert "200 unlabelled rows" in detector.summary_
 
 
+def test_rows_equal_to_labelled_anomalies_do_not_hang_on_batches():
+    rng = np.random.default_rng(0)
+    X = np.eye(8)[rng.integers(0, 8, (600, 3))].reshape(600, 24)
+    detector = quick().fit(X, np.arange(600) < 30)
+    whole = detector.decision_function(X[:60])
+    alone = [detector.decision_function(row[None])[0] for row in X[:60]]
+    np.testing.assert_allclose(alone, whole, rtol=0, atol=1e-12)
+
+
 def test_many_rows_are_searched_by_cells(tmp_path):
     # So many that distances are to nearly all of the nearest rows.
     X, anomalous = table(10_500, 7, share=0.02)

@@ -1,5 +1,7 @@
 """The search of cells finds nearly all, all where it sees all, and nothing hangs on the batch."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -95,3 +97,17 @@ def test_neither_threads_nor_other_queries_matter():
 
 def test_no_query_is_no_trouble():
     assert CellSearch(clustered(50, 2)).nearest(np.empty((0, 2)), 3).shape == (0, 3)
+
+
+def test_a_dense_cell_far_from_others_takes_no_more_memory():
+    # The limits of rows outside come from far away, and rule out nothing of the dense cells.
+    rows = np.random.default_rng(0).normal(size=(12_000, 12))
+    rows[:6000] *= 1e-4
+    search = CellSearch(rows)
+    tracemalloc.start()
+    try:
+        search.nearest_others(30)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 250e6

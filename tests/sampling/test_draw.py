@@ -104,14 +104,20 @@ def test_columns_are_those_asked_for(tmp_path: Path) -> None:
     [
         ({"label": "z"}, r"in\.parquet' has no column 'z'"),
         ({"exclude": ["z"]}, "has no column 'z'"),
-        ({"exclude": ["a"]}, "no column is left"),
+        ({"exclude": ["a", "odd", "gap"]}, "no column is left"),
         ({"max_unlabelled": 0}, "max_unlabelled must be at least 1, or None; got 0"),
         ({"max_unlabelled": 2.5}, r"max_unlabelled must be .* got 2\.5"),
+        ({"max_unlabelled": True}, "max_unlabelled must be .* got True"),
+        ({"random_state": -1}, "random_state must be a whole number, not negative; got -1"),
+        ({"random_state": "x"}, "random_state must be a whole number, not negative; got 'x'"),
+        ({"label": "odd"}, r"label column 'odd' of .* holds 2\.0 in row 1 \(counted from 0\)"),
+        ({"label": "gap"}, r"label column 'gap' of .* holds nan in row 0 \(counted from 0\)"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, settings: dict[str, object], told: str) -> None:
     path = tmp_path / "in.parquet"
-    pq.write_table(pa.table({"a": [1, 2], "y": [0, 1]}), path)
+    labels = {"y": [0, 1], "odd": [1.0, 2.0], "gap": pa.array([np.nan, 1.0])}
+    pq.write_table(pa.table({"a": [1, 2], **labels}), path)
     with pytest.raises(ValueError, match=told):
         draw_rows(path, **{"label": "y", **settings})  # type: ignore[arg-type]
 

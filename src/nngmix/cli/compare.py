@@ -97,6 +97,10 @@ def compare(
     roles = options.find_roles(source, label, exclude)
     categories = options.find_categories(categorical, roles.features, source)
     table = files.open_tables(input, delimiter)
+    for path in table.paths:
+        for option, output in (("--csv", csv), ("--plot", plot)):
+            if output is not None:
+                files.check_not_input(output, option, path)
     rows = options.read_rows(table, roles, categories, max_unlabelled, random_state)
     from nngmix.experiments.compare import compare as run
     from nngmix.experiments.compare import note_draw
@@ -199,11 +203,12 @@ def _draw(found: "Comparison", name: str) -> Any:
 
 def _print(found: "Comparison", name: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     rows = f"{found.n_anomalies:,} labelled anomalies, {found.n_unlabelled:,} unlabelled rows"
     table = Table(
-        title=f"{name}: {rows}; {found.n_repeats} x {found.n_folds} folds",
+        title=f"{escape(name)}: {rows}; {found.n_repeats} x {found.n_folds} folds",
         caption="Intervals are of 95 %. Behind the best: in average precision (AP) on the same "
         "folds, corrected for the number of comparisons.",
     )

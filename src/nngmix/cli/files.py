@@ -333,10 +333,20 @@ def open_first(inputs: list[Path], delimiter: str) -> TableFile:
 
 
 def open_each(inputs: list[Path], delimiter: str) -> list[TableFile]:
-    """Open the files that are meant, of which several must be those of one table."""
+    """Open the files that are meant, all of one kind; their columns need not be the same."""
     if _is_one_file(inputs):
         return [TableFile(inputs[0], delimiter)]
-    return [TableFile(path, delimiter) for path in open_tables(inputs, delimiter).paths]
+    try:
+        sources = [TableFile(path, delimiter) for path in find_files(inputs)]
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from None
+    for source in sources:
+        if source.kind != sources[0].kind:
+            raise UsageError(
+                f"{str(sources[0].path)!r} and {str(source.path)!r} are of two kinds; a table's "
+                "files must be all Parquet or all CSV."
+            )
+    return sources
 
 
 def _is_one_file(inputs: list[Path]) -> bool:
@@ -398,7 +408,12 @@ def write_rows(
             if table.kind == "csv" and not only_new:
                 # The original text, byte for byte: dates, leading zeros, number formats survive.
                 for i, source in enumerate(table.paths):
-                    _copy(source, out, end, header=i == 0)
+                    if table.csv_names(source) == table.names:
+                        _copy(source, out, end, header=i == 0)
+                        continue
+                    # Its columns stand in another order.
+                    for rows in table.of_groups({i}).parts(table.names):
+                        _append_csv(out, rows, table.delimiter, end)
                 done(n_rows)
             else:
                 out.write(_header(schema.names, table.delimiter, end))

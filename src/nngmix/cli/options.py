@@ -225,7 +225,11 @@ def check_columns(
         return number or t.is_dictionary(kind) or (text and categorical == "infer")
 
     fields = [(X.schema if schema is None else schema).field(name) for name in X.column_names]
-    odd = [f"{field.name!r} ({what_else(X[field.name])})" for field in fields if not fits(field)]
+    odd = [
+        f"{field.name!r} ({what_else(X[field.name], schema is not None)})"
+        for field in fields
+        if not fits(field)
+    ]
     if odd:
         raise UsageError(
             f"{str(path)!r}: not numeric: {', '.join(odd[:5])}"
@@ -264,16 +268,23 @@ def as_text(column: Any) -> Any:
     return pc.if_else(is_boolean, pc.utf8_lower(text), text)
 
 
-def what_else(column: Any) -> str:
-    """Tell what a column holds instead of numbers, by its first odd cell where it is text."""
+def what_else(column: Any, drawn: bool = False) -> str:
+    """Tell what a column holds instead of numbers, by its first odd cell where it is text.
+
+    Of rows that are `drawn`, the odd one need not be among them.
+    """
     import pyarrow.types as t
 
-    if column.null_count == len(column):
+    text = t.is_string(column.type) or t.is_large_string(column.type)
+    if column.null_count == len(column) and not (text and drawn):
         return "empty"
-    if not (t.is_string(column.type) or t.is_large_string(column.type)):
+    if not text:
         return str(column.type)
     cells = [cell for cell in column.to_pylist() if cell is not None]
-    odd = next((cell for cell in cells if isinstance(number_or_word(cell), str)), cells[0])
+    odd = next((cell for cell in cells if isinstance(number_or_word(cell), str)), None)
+    if odd is None and drawn:
+        return "text in some row"
+    odd = cells[0] if odd is None else odd
     return f"text, such as {odd if len(odd) < 30 else odd[:27] + '...'!r}"
 
 

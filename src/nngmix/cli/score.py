@@ -63,11 +63,21 @@ def score(
     columns, fitted = _load(model)
     sources = files.open_each(input, delimiter)
     source = sources[0]
-    ids = [source.column(name, "--id") for name in dict.fromkeys(id or [])]
+    ids = list(dict.fromkeys(id or []))
+    for other in sources:
+        for name in ids:
+            other.column(name, "--id")
+            kind = other.schema.field(name).type
+            if kind != source.schema.field(name).type:
+                raise UsageError(
+                    f"--id: column {name!r} is {source.schema.field(name).type} in "
+                    f"{str(source.path)!r} and {kind} in {str(other.path)!r}."
+                )
     for name in _MADE:
         if name in ids:
             raise UsageError(f"--id: the output has a column {name!r} of its own.")
-    _check_columns(source, columns, model)
+    for other in sources:
+        _check_columns(other, columns, model)
     if output is not None:
         files.check_crossing(source, output, ids)
         for other in sources if len(sources) > 1 else []:

@@ -253,7 +253,7 @@ def _summary(
     ]
     if rows.n_read > n:
         drawn = f"{n - n_anomalies:,} of {rows.n_read - n_anomalies:,} unlabelled rows"
-        lines.append(("learned", f"from {drawn}, drawn by chance, and all labelled anomalies"))
+        lines.append(("kept", f"{drawn}, drawn by chance, and all labelled anomalies"))
     if roles.left_out or roles.index:
         lines.append(("left out", ", ".join([*roles.left_out, *(i or "''" for i in roles.index)])))
     if sampler is None:

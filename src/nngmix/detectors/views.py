@@ -449,9 +449,12 @@ class Distance(BaseEstimator):
             if usual.shape[1]:
                 score -= usual.mean(axis=1)
         if self.nearness:
-            known = self._nearest(1, anomalies * weights)
+            known = anomalies * weights
             points = getattr(table, self.space) * weights
-            score -= np.log(known.kneighbors(points)[0][:, 0] + floor)
+            nearest = self._nearest(1, known).kneighbors(points, return_distance=False)[:, 0]
+            # By differences: of equal rows, a product's digits make a distance that is not 0.
+            away = np.sqrt(((known[nearest] - points) ** 2).sum(axis=1))
+            score -= np.log(away + floor)
         # The last digits hang on how many rows are asked for at a time, and equal scores must be
         # equal: as columns of trees they are ranks.
         return np.round(score, 9)

@@ -4,7 +4,8 @@ Where as many rows are asked for as are searched, and both are tens of thousands
 one of all pairs. Here rows are sorted into cells by the nearest of some centres, and a query looks
 into the cells whose centres are nearest to it, until it has seen a few thousand rows. Unlike
 :class:`~nngmix.neighbors.ApproximateNeighbors` it needs nothing beyond the core installation, works
-in double precision, and finds the same for a query whatever other queries come with it.
+in double precision, and finds the same for a query whatever other queries come with it, but where
+rows are equally far away.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -168,10 +169,16 @@ class CellSearch:
                 if own is not None:
                     inside = np.flatnonzero((own[some] >= first) & (own[some] < first + size))
                     there[inside, own[some[inside]] - first] = np.inf
+                n = min(k, size)
                 if limit is not None:
-                    who, what = np.divmod(np.flatnonzero(there < limit[some, None]), size)
+                    below = there < limit[some, None]
+                    # A limit that was found far away rules out nothing of a dense cell.
+                    many = np.flatnonzero(below.sum(axis=1) > n)
+                    if len(many):
+                        beyond = np.argpartition(there[many], n - 1, axis=1)[:, n:]
+                        below[many[:, None], beyond] = False
+                    who, what = np.divmod(np.flatnonzero(below), size)
                 else:
-                    n = min(k, size)
                     who = np.repeat(np.arange(len(some)), n)
                     what = np.argpartition(there, n - 1, axis=1)[:, :n].ravel()
                 asked.append(some[who])

@@ -91,7 +91,7 @@ def draw_rows(
 
     Notes
     -----
-    Memory holds some 2**24 cells, and the rows that are kept, at times twice.
+    Memory holds some 2**24 cells, and the rows that are kept, at times three times as many.
 
     Examples
     --------
@@ -111,9 +111,15 @@ def draw_rows(
     >>> detector = AutoDetector(random_state=0).fit(rows.X, rows.y)
     """
     if max_unlabelled is not None and not (
-        isinstance(max_unlabelled, Integral) and max_unlabelled >= 1
+        isinstance(max_unlabelled, Integral)
+        and not isinstance(max_unlabelled, bool)
+        and max_unlabelled >= 1
     ):
         raise ValueError(f"max_unlabelled must be at least 1, or None; got {max_unlabelled!r}.")
+    if not isinstance(random_state, Integral) or random_state < 0:
+        raise ValueError(
+            f"random_state must be a whole number, not negative; got {random_state!r}."
+        )
     files = source if isinstance(source, TableFiles) else TableFiles(source, delimiter=delimiter)
     files.check_column(label)
     features = choose_columns(files, label, columns, exclude)
@@ -210,8 +216,13 @@ def _read_labels(column: Any, label: str, path: Path, first: int) -> NDArray[np.
             cell = column[int(odd[0])].as_py()
             raise ValueError(f"{what} holds {cell!r} in row {first + odd[0]} {where}")
         return labels
+    values = column.to_numpy()
+    if values.dtype.kind in "iuf":
+        odd = np.flatnonzero((values != 0) & (values != 1))
+        if len(odd):
+            raise ValueError(f"{what} holds {values[odd[0]]} in row {first + odd[0]} {where}")
     try:
-        found = check_labels(column.to_numpy(), len(column), both=False)
+        found = check_labels(values, len(column), both=False)
     except ValueError as error:
         # The library calls it y: "y must hold only 0 ..."
         raise ValueError(f"{what} {str(error).removeprefix('y ')}") from None

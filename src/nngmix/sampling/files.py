@@ -207,7 +207,7 @@ class TableFiles:
     def _open_csv(self) -> None:
         names: list[str] = []
         for path in self.paths:
-            mine = self._csv_names(path)
+            mine = self.csv_names(path)
             names = self._header = names or mine
             _check_columns(path, mine, self.paths[0], names)
             self.groups.append(Group(path, 0, 0, 0, path.stat().st_size))
@@ -223,7 +223,8 @@ class TableFiles:
             if field.type not in _CSV_TYPES:
                 self._set_type(field.name, pa.string())
 
-    def _csv_names(self, path: Path) -> list[str]:
+    def csv_names(self, path: Path) -> list[str]:
+        """Read the column names of one of the CSV files, in its own order."""
         with _reading(path, "CSV"):
             with path.open("rb") as start:
                 if start.read(2) in (b"\xff\xfe", b"\xfe\xff"):
@@ -525,7 +526,9 @@ class TableFiles:
                             yield part, n_bytes + behind
                 except pa.ArrowInvalid as error:
                     self._widen(error, path)  # raises, unless this was something else
-                    raise
+                    # A line of names without an end: no rows.
+                    if "Empty CSV file" not in str(error):
+                        raise
             n_bytes += size
 
     def _widen(self, error: Exception, path: Path) -> None:
@@ -535,7 +538,8 @@ class TableFiles:
         )
         if found is None:
             return
-        name, told = self.names[int(found[1])], found[3]
+        # Another file's columns may stand in another order.
+        name, told = self.csv_names(path)[int(found[1])], found[3]
         kind = self.schema.field(name).type
         if kind == pa.string():
             raise ValueError(
