@@ -149,7 +149,7 @@ class CellSearch:
         k: int,
         limit: Floats | None,
     ) -> tuple[NDArray[np.intp], Floats, NDArray[np.intp]]:
-        """Measure distances in pairs of queries and cells; keep k a pair, or those below a limit.
+        """Measure distances in pairs of queries and cells; keep k a pair, but none beyond a limit.
 
         Returns queries, distances and places of rows. Distances are squared, less the square of the
         query, which is the same for all rows.
