@@ -324,22 +324,12 @@ def open_tables(inputs: list[Path], delimiter: str) -> TableFiles:
 
 def open_first(inputs: list[Path], delimiter: str) -> TableFile:
     """Open the first of the files that are meant: its columns are those of all."""
-    if not _is_one_file(inputs):
-        try:
-            inputs = find_files(inputs)
-        except (ValueError, FileNotFoundError) as error:
-            raise UsageError(str(error)) from None
-    return TableFile(inputs[0], delimiter)
+    return TableFile(_paths_of(inputs)[0], delimiter)
 
 
 def open_each(inputs: list[Path], delimiter: str) -> list[TableFile]:
     """Open the files that are meant, all of one kind; their columns need not be the same."""
-    if _is_one_file(inputs):
-        return [TableFile(inputs[0], delimiter)]
-    try:
-        sources = [TableFile(path, delimiter) for path in find_files(inputs)]
-    except (ValueError, FileNotFoundError) as error:
-        raise UsageError(str(error)) from None
+    sources = [TableFile(path, delimiter) for path in _paths_of(inputs)]
     for source in sources:
         if source.kind != sources[0].kind:
             raise UsageError(
@@ -347,6 +337,16 @@ def open_each(inputs: list[Path], delimiter: str) -> list[TableFile]:
                 "files must be all Parquet or all CSV."
             )
     return sources
+
+
+def _paths_of(inputs: list[Path]) -> list[Path]:
+    """List the files that are meant; what is wrong with a single one, opening it tells."""
+    if _is_one_file(inputs):
+        return inputs
+    try:
+        return find_files(inputs)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from None
 
 
 def _is_one_file(inputs: list[Path]) -> bool:

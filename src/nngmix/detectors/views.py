@@ -467,17 +467,13 @@ class Distance(BaseEstimator):
         if most < 1:
             none = np.empty((len(points), 0), dtype=np.intp)
             return Surroundings({k: np.zeros(len(points)) for k in self._NEIGHBORS}, none)
-        # Which of equally distant rows are found must not hang on threads, nor on what other rows
-        # are asked for: so in one more coordinate they stand a little apart.
-        apart = np.random.default_rng(0).random((len(rows), 1)) * 1e-3
-        targets = np.hstack([rows, apart])
         asked = np.hstack([points, np.zeros((len(points), 1))])
         # Other weights are those of a group, for a few anomalies.
-        if weights is self.weights_ and len(rows) > _MANY_ROWS and not _suits_tree(targets):
-            search = self._cells(targets)
+        if weights is self.weights_ and len(rows) > _MANY_ROWS and not _suits_tree(asked):
+            search = self._cells(rows)
             places = search.nearest_others(most) if own else search.nearest(asked, most)
         else:
-            exact = self._nearest(most, targets)
+            exact = self._nearest(most, _set_apart(rows))
             places = exact.kneighbors(None if own else asked, return_distance=False)
         near = np.empty(places.shape)
         size = max(1, _CELLS // (most * rows.shape[1]))
@@ -511,7 +507,7 @@ class Distance(BaseEstimator):
         """Sort the rows into cells, once."""
         search = _sorted.get(self)
         if search is None:
-            search = _sorted[self] = CellSearch(rows, n_jobs=self.n_jobs_)
+            search = _sorted[self] = CellSearch(_set_apart(rows), n_jobs=self.n_jobs_)
         return search
 
 
@@ -666,6 +662,15 @@ def make_views() -> dict[str, Any]:
 
 # Rows in cells, of the views that search them: soon made anew, and so no part of a model on disk.
 _sorted: WeakKeyDictionary[Distance, CellSearch] = WeakKeyDictionary()
+
+
+def _set_apart(rows: Floats) -> Floats:
+    """Let rows stand a little apart, in one more coordinate.
+
+    Which of equally distant rows are found must not hang on threads, nor on what other rows are
+    asked for.
+    """
+    return np.hstack([rows, np.random.default_rng(0).random((len(rows), 1)) * 1e-3])
 
 
 def _suits_tree(rows: Floats) -> bool:
